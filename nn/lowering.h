@@ -1,0 +1,102 @@
+// What an operation sees when it turns itself into dispatches: resolved layouts, the device's
+// limits, and a list to add planned dispatches to. Memory is given out later, by the plan.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "nn/graph.h"
+#include "runtime/command_graph.h"
+#include "runtime/device.h"
+
+namespace vktrain::nn {
+
+// Contiguous ranges over all parameters, for optimizers.
+enum class Range : std::uint32_t { parameters, gradients, states, optimizer_state_0, optimizer_state_1 };
+
+struct PlannedBinding {
+  enum class Source { value, scratch, range } source = Source::value;
+  std::uint32_t id = 0;  // ValueId, scratch number, or Range
+  runtime::Access access = runtime::Access::read;
+};
+
+struct PlannedDispatch {
+  std::string label;
+  std::string shader;
+  std::vector<std::uint32_t> constants;
+  std::vector<PlannedBinding> bindings;
+  std::vector<std::byte> push;
+  // Workgroups for one replica; z must be 1, the lowering sets it to the number of replicas.
+  std::array<std::uint32_t, 3> groups{1, 1, 1};
+  double flops = 0;  // of one replica
+  double bytes = 0;
+};
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const ParameterLayout& parameters,
+           const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas);
+
+  const Graph& graph() const { return *graph_; }
+  const runtime::DeviceProfile& device() const { return *device_; }
+  const ParameterLayout& parameters() const { return *parameters_; }
+  std::int64_t batch() const { return batch_; }
+  std::uint32_t replicas() const { return replicas_; }
+
+  Layout layout(ValueId id) const;
+  // Distance in elements between two replicas of a value; 0 for a shared one. Fits 32 bits.
+  std::uint32_t replica_stride(ValueId id) const;
+
+  PlannedBinding read(ValueId id) const { return bind(id, runtime::Access::read); }
+  PlannedBinding write(ValueId id) const { return bind(id, runtime::Access::write); }
+  PlannedBinding read_write(ValueId id) const { return bind(id, runtime::Access::read_write); }
+  static PlannedBinding range(Range range, runtime::Access access);
+
+  // Memory for this operation alone: `elements` 4-byte words per replica. Returns its number; its
+  // replica stride is `elements` rounded up to kAlignmentElements.
+  std::uint32_t scratch(std::int64_t elements);
+  PlannedBinding scratch_binding(std::uint32_t number, runtime::Access access) const;
+
+  // Workgroups of `per_group` items each for `items` items; folded over x and y where x alone
+  // would pass the device's limit. Shaders recover the index with group_index() of common.glsl.
+  std::array<std::uint32_t, 3> groups_for(std::int64_t items, std::int64_t per_group) const;
+
+  void dispatch(PlannedDispatch dispatch);
+
+  std::vector<PlannedDispatch> take_dispatches() { return std::move(dispatches_); }
+  std::vector<std::int64_t> take_scratches() { return std::move(scratches_); }
+
+ private:
+  PlannedBinding bind(ValueId id, runtime::Access access) const;
+
+  const Graph* graph_;
+  const ParameterLayout* parameters_;
+  const runtime::DeviceProfile* device_;
+  std::int64_t batch_;
+  std::uint32_t replicas_;
+  std::vector<PlannedDispatch> dispatches_;
+  std::vector<std::int64_t> scratches_;
+};
+
+// The bytes of a push-constant block; its layout must be std430's (4-byte members only).
+template <class T>
+std::vector<std::byte> push_bytes(const T& block) {
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 128 && sizeof(T) % 4 == 0);
+  std::vector<std::byte> bytes(sizeof(T));
+  std::memcpy(bytes.data(), &block, sizeof(T));
+  return bytes;
+}
+
+// A float as the value of a specialization constant.
+inline std::uint32_t float_bits(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+}  // namespace vktrain::nn

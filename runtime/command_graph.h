@@ -1,0 +1,83 @@
+// A list of dispatches, recorded once and replayed. Barriers come only from here: they are derived
+// from the declared reads and writes. Dispatches are scheduled in levels: everything in one level
+// is independent, one memory barrier stands between levels and one before the first, so that a
+// replay sees what the replay before wrote.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/kernel.h"
+#include "runtime/memory.h"
+
+namespace vktrain::runtime {
+
+enum class Access { read, write, read_write };
+
+struct Binding {
+  Slice slice;
+  Access access = Access::read;
+};
+
+struct Dispatch {
+  std::string label;  // what the profiler shows, such as "1.weight gradient"
+  KernelKey kernel;
+  std::vector<Binding> bindings;             // at most kMaxBindings
+  std::vector<std::byte> push;               // at most kMaxPushBytes, a multiple of 4
+  std::array<std::uint32_t, 3> groups{1, 1, 1};
+  double flops = 0;  // floating point operations of one execution, for the profiler
+  double bytes = 0;  // least traffic of one execution, for the profiler
+};
+
+// Sum over all executions of one dispatch. Times are in seconds.
+struct DispatchTiming {
+  std::string label;
+  std::string kernel;
+  std::uint64_t calls = 0;
+  double seconds = 0;
+  double flops = 0;
+  double bytes = 0;
+};
+
+class CommandGraph {
+ public:
+  // With `profile`, every dispatch is bracketed by GPU timestamps and replays run one by one.
+  explicit CommandGraph(Device& device, bool profile = false);
+  ~CommandGraph();
+  CommandGraph(const CommandGraph&) = delete;
+  CommandGraph& operator=(const CommandGraph&) = delete;
+
+  // Throws std::invalid_argument, naming the dispatch and the limit, when it does not fit the
+  // device (bindings, push constants, groups an axis, storage range, offset alignment).
+  void add(Dispatch dispatch);
+
+  // Compiles, writes descriptors, records. No `add` afterwards.
+  void record();
+
+  // Replays the recording `repeats` times in one submission without waiting. Submissions run in
+  // order. At most two may be in flight: a third waits for the first.
+  void submit(std::uint32_t repeats = 1);
+  // Waits for everything submitted. Throws DeviceError naming the last labels when the device was
+  // lost.
+  void wait();
+  void run(std::uint32_t repeats = 1) {
+    submit(repeats);
+    wait();
+  }
+
+  std::size_t dispatch_count() const;
+  std::size_t level_count() const;  // = barriers a replay
+  std::span<const std::vector<std::size_t>> levels() const;  // dispatch numbers by level
+  std::vector<DispatchTiming> timings() const;  // empty unless profiling
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vktrain::runtime

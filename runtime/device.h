@@ -1,0 +1,98 @@
+// Vulkan devices: listing, choosing with reasons, opening. Hides every Vulkan type from the rooms
+// above. The Vulkan loader is found at run time (volk); without one, `list_devices` throws a
+// DeviceError that says what to install.
+//
+// Threads: a Device and everything made from it belong to one thread at a time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vktrain::runtime {
+
+enum class DeviceKind { discrete, integrated, virtual_gpu, cpu, other };
+std::string_view to_string(DeviceKind kind);
+
+// What is known of a device before it is opened. Sizes are in bytes.
+struct DeviceProfile {
+  std::uint32_t index = 0;  // position in the list, as `--device 1` counts
+  std::string name;
+  DeviceKind kind = DeviceKind::other;
+  std::string driver_name;   // "llvmpipe", "radv", ...
+  std::string driver_info;   // "Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string api_version;   // "1.3.230"
+  std::uint32_t vendor_id = 0;
+  std::uint32_t device_id = 0;
+
+  std::uint32_t subgroup_size = 0;  // a fact to report; no baseline kernel relies on it
+  std::uint64_t max_shared_memory = 0;
+  std::uint32_t max_workgroup_invocations = 0;
+  std::array<std::uint32_t, 3> max_workgroup_size{};
+  std::array<std::uint32_t, 3> max_workgroup_count{};
+  std::uint32_t max_push_constants = 0;
+  std::uint32_t max_storage_buffers = 0;  // per stage
+  std::uint64_t max_storage_range = 0;
+  std::uint64_t storage_alignment = 0;
+  std::uint64_t max_allocation = 0;
+  std::uint64_t memory = 0;  // of the largest device-local heap
+  bool timestamps = false;
+  double timestamp_period = 0;  // nanoseconds a tick
+
+  std::vector<std::string> refused;  // reasons why it cannot be used; empty: usable
+  bool usable() const { return refused.empty(); }
+};
+
+// Every Vulkan device of the system, usable or not, in the loader's order.
+std::vector<DeviceProfile> list_devices();
+
+// Chooses by selector: "auto" (usable, discrete before integrated before virtual before CPU before
+// other; ties to the lower index), an index, or a part of the name without regard to case. Throws
+// UsageError when nothing fits: the message lists every device with the reasons for refusal.
+const DeviceProfile& choose_device(std::span<const DeviceProfile> devices,
+                                   std::string_view selector);
+
+struct DeviceOptions {
+  std::string selector = "auto";
+  bool validate = false;  // Khronos validation layer with synchronization validation
+};
+
+struct Slice;
+class KernelCache;
+
+class Device {
+ public:
+  // Opens a device. With `validate`, throws DeviceError when the layer is not installed.
+  static std::unique_ptr<Device> open(const DeviceOptions& options);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const DeviceProfile& profile() const;
+
+  // Messages (warnings and errors) of the validation layer so far; always empty without `validate`.
+  std::vector<std::string> validation_messages() const;
+  bool validating() const;
+
+  KernelCache& kernels();
+
+  // Blocking copies between host memory and a slice of any buffer; sizes in bytes, multiples of 4.
+  // `upload` throws std::invalid_argument when the data are larger than the slice.
+  void upload(const Slice& destination, std::span<const std::byte> data);
+  void download(const Slice& source, std::span<std::byte> data);
+  void fill(const Slice& destination, std::uint32_t word);
+
+  struct Impl;  // Vulkan handles, for the runtime's own files
+  Impl& impl() { return *impl_; }
+
+ private:
+  explicit Device(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vktrain::runtime

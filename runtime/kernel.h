@@ -1,0 +1,59 @@
+// Kernels: a shader of shaders/ with values for its specialization constants.
+//
+// All kernels share one interface: up to 8 storage buffers in descriptor set 0 (binding i is the
+// dispatch's i-th binding) and at most 128 bytes of push constants.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/device.h"
+
+namespace vktrain::runtime {
+
+inline constexpr std::size_t kMaxBindings = 8;
+inline constexpr std::size_t kMaxPushBytes = 128;
+
+// Names of all embedded shaders, sorted.
+std::vector<std::string_view> shader_names();
+// SPIR-V words of an embedded shader; throws std::invalid_argument for an unknown name.
+std::span<const std::uint32_t> shader_code(std::string_view name);
+
+struct KernelKey {
+  std::string shader;                     // base name of the .comp file
+  std::vector<std::uint32_t> constants;   // value of specialization constant id 0, 1, 2, ...
+                                          // (floats by their bits, booleans as 0 and 1)
+  auto operator<=>(const KernelKey&) const = default;
+};
+std::string to_string(const KernelKey& key);  // "gemm_register<8,1,0>"
+
+class Kernel {
+ public:
+  struct Impl;
+  explicit Kernel(std::unique_ptr<Impl> impl);
+  ~Kernel();
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// Compiled kernels of one device. `get` compiles on first use and throws DeviceError, naming the
+// kernel, when the driver refuses it.
+class KernelCache {
+ public:
+  struct Impl;
+  explicit KernelCache(Device& device);
+  ~KernelCache();
+  const Kernel& get(const KernelKey& key);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vktrain::runtime
