@@ -49,7 +49,8 @@ class ParameterLayout {
  public:
   explicit ParameterLayout(const ParameterSet& set);
 
-  std::int64_t offset(std::size_t index) const { return offsets_[index]; }
+  std::size_t size() const { return offsets_.size(); }  // members of the set when it was laid out
+  std::int64_t offset(std::size_t index) const { return offsets_.at(index); }
   std::int64_t trainable_size() const { return trainable_size_; }  // replica stride of the range
   std::int64_t state_size() const { return state_size_; }
   // Elements [0, penalised_size) of the trainable range carry penalties.
@@ -65,7 +66,8 @@ class ParameterLayout {
 // Ranges on the device, each [replicas][range size].
 class ParameterStorage {
  public:
-  // `optimizer_slots`: state values per parameter that the optimizer keeps (Adam: 2).
+  // `optimizer_slots`: state values per parameter that the optimizer keeps (Adam: 2). The set must
+  // be complete and outlive the storage. Throws DeviceError when a range does not fit the device.
   ParameterStorage(runtime::Device& device, const ParameterSet& set, std::uint32_t replicas,
                    std::uint32_t optimizer_slots);
 
@@ -78,19 +80,29 @@ class ParameterStorage {
   runtime::Slice states() const { return states_; }
   runtime::Slice optimizer_state(std::uint32_t slot) const { return optimizer_state_.at(slot); }
 
-  // Values of one member of one replica, row-major without padding.
+  // Values of one member of one replica, row-major without padding. A wrong number of values throws
+  // Error; a member, replica or slot that does not exist throws std::invalid_argument or
+  // std::out_of_range.
   void write(std::size_t index, std::uint32_t replica, std::span<const float> values);
   std::vector<float> read(std::size_t index, std::uint32_t replica) const;
+  void write_gradient(std::size_t index, std::uint32_t replica, std::span<const float> values);
   std::vector<float> read_gradient(std::size_t index, std::uint32_t replica) const;
+  void write_optimizer_state(std::uint32_t slot, std::size_t index, std::uint32_t replica,
+                             std::span<const float> values);
+  std::vector<float> read_optimizer_state(std::uint32_t slot, std::size_t index,
+                                          std::uint32_t replica) const;
 
-  // Draws every member's initial values for a replica and clears its optimizer state to
-  // `optimizer_fill[slot]`.
+  // Draws every member's initial values for a replica (member i from stream i of the seed) and
+  // clears its optimizer state to `optimizer_fill[slot]`.
   void initialize(std::uint32_t replica, std::uint64_t seed, std::span<const float> optimizer_fill);
 
  private:
   runtime::Slice range_of(std::size_t index, std::uint32_t replica, runtime::Slice base) const;
-  std::vector<float> read_from(std::size_t index, std::uint32_t replica,
-                               runtime::Slice base) const;
+  runtime::Slice home_of(std::size_t index) const;
+  const Parameter& trainable_member(std::size_t index) const;  // throws for a state
+  void write_to(std::size_t index, std::uint32_t replica, runtime::Slice base,
+                std::span<const float> values);
+  std::vector<float> read_from(std::size_t index, std::uint32_t replica, runtime::Slice base) const;
 
   runtime::Device* device_;
   const ParameterSet* set_;
