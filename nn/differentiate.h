@@ -20,14 +20,14 @@ class Differentiator {
   // A new value to write a gradient contribution of `input` to (for a parameter used once: its
   // gradient slot). The operation that writes it must be added before the next call.
   ValueId new_gradient(ValueId input);
-  // Passes an existing gradient value on unchanged (bias_add, add, flatten).
+  // Passes an existing gradient value of the same shape on unchanged (bias_add, add). The value must
+  // not be written again.
   void pass_gradient(ValueId input, ValueId gradient);
 
  private:
   friend void differentiate(Graph& graph, ValueId loss);
   explicit Differentiator(Graph& graph);
-  void contribute(ValueId input, ValueId gradient);
-  void finish_parameters();
+  void sum_contributions(ValueId id, ValueId target);
 
   Graph* graph_;
   std::vector<bool> needs_;

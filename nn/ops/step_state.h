@@ -9,7 +9,7 @@
 
 namespace vktrain::nn {
 
-// On the device, shared by all replicas; end_step advances it.
+// On the device, a copy per replica (all equal); end_step advances it.
 struct StepState {
   std::uint32_t step = 0;           // since the start of the training: seeds dropout
   std::uint32_t step_in_epoch = 0;  // chooses batch, step table entry and metrics slot
@@ -53,7 +53,7 @@ struct StepMetrics {
 
 // The external values of a graph that runs steps.
 struct StepInputs {
-  ValueId state = kNoValue;            // [4] u32, shared
+  ValueId state = kNoValue;            // [4] u32
   ValueId table = kNoValue;            // [steps, 4]
   ValueId hyperparameters = kNoValue;  // [32]
   ValueId metrics = kNoValue;          // [steps, 4]

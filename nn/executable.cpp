@@ -1,0 +1,167 @@
+#include "nn/executable.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace vktrain::nn {
+namespace {
+
+constexpr std::uint64_t kWord = 4;  // bytes per element
+
+template <class T>
+std::vector<T> unpad(std::span<const T> padded, const Layout& layout) {
+  std::vector<T> values;
+  values.reserve(static_cast<std::size_t>(layout.rows * layout.columns));
+  for (std::int64_t row = 0; row < layout.rows; ++row) {
+    const auto begin = padded.begin() + row * layout.row_stride;
+    values.insert(values.end(), begin, begin + layout.columns);
+  }
+  return values;
+}
+
+template <class T>
+std::vector<T> pad(std::span<const T> values, const Layout& layout) {
+  if (static_cast<std::int64_t>(values.size()) != layout.rows * layout.columns) {
+    throw std::invalid_argument("the number of values does not fit the shape");
+  }
+  std::vector<T> padded(static_cast<std::size_t>(layout.size()));
+  for (std::int64_t row = 0; row < layout.rows; ++row) {
+    std::copy_n(values.begin() + row * layout.columns, layout.columns,
+                padded.begin() + row * layout.row_stride);
+  }
+  return padded;
+}
+
+}  // namespace
+
+Executable::Executable(runtime::Device& device, const Graph& graph, ParameterStorage& storage,
+                       const PlanOptions& options,
+                       const std::map<ValueId, runtime::Slice>& externals, bool profile)
+    : device_(&device),
+      graph_(&graph),
+      storage_(&storage),
+      layout_(storage.layout()),
+      plan_(graph, layout_, device.profile(), options),
+      arena_(device, "activations"),
+      externals_(externals),
+      commands_(device, profile) {
+  if (plan_.arena_size() > 0) {
+    activations_ =
+        arena_.allocate(static_cast<std::uint64_t>(plan_.arena_size()) * kWord, "activations");
+  }
+  const Lowering layouts(graph, layout_, device.profile(), options.batch, options.replicas);
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    const Value& value = graph.value(id);
+    if (value.kind != ValueKind::external || externals_.contains(id)) continue;
+    const std::uint64_t one =
+        static_cast<std::uint64_t>(round_up(layouts.layout(id).size(), kAlignmentElements));
+    externals_[id] = arena_.allocate(one * kWord * (value.shared ? 1 : options.replicas),
+                                     value.name);
+  }
+  for (const PlannedOperation& operation : plan_.operations()) add_operation(operation);
+  commands_.record();
+}
+
+void Executable::add_operation(const PlannedOperation& operation) {
+  for (const PlannedDispatch& planned : operation.dispatches) {
+    runtime::Dispatch dispatch;
+    dispatch.label = planned.label;
+    dispatch.kernel = {planned.shader, planned.constants};
+    dispatch.push = planned.push;
+    dispatch.groups = planned.groups;
+    dispatch.flops = planned.flops;
+    dispatch.bytes = planned.bytes;
+    for (const PlannedBinding& binding : planned.bindings) {
+      dispatch.bindings.push_back({slice_of(binding, operation), binding.access});
+    }
+    commands_.add(std::move(dispatch));
+  }
+}
+
+runtime::Slice Executable::slice_of(const PlannedBinding& binding,
+                                    const PlannedOperation& operation) const {
+  if (binding.source == PlannedBinding::Source::scratch) {
+    const Placement& placement = operation.scratches.at(binding.id);
+    return activations_.part(static_cast<std::uint64_t>(placement.offset) * kWord,
+                             static_cast<std::uint64_t>(placement.size) * kWord);
+  }
+  if (binding.source == PlannedBinding::Source::value) return memory_of(binding.id);
+  switch (static_cast<Range>(binding.id)) {
+    case Range::parameters:
+      return storage_->parameters();
+    case Range::gradients:
+      return storage_->gradients();
+    case Range::states:
+      return storage_->states();
+    case Range::optimizer_state_0:
+      return storage_->optimizer_state(0);
+    case Range::optimizer_state_1:
+      return storage_->optimizer_state(1);
+  }
+  throw std::logic_error("unknown range");
+}
+
+runtime::Slice Executable::parameter_slice(const Value& value) const {
+  const bool state = value.kind == ValueKind::state;
+  const runtime::Slice base = state                                  ? storage_->states()
+                              : value.kind == ValueKind::gradient ? storage_->gradients()
+                                                                  : storage_->parameters();
+  const std::int64_t stride = state ? layout_.state_size() : layout_.trainable_size();
+  const std::int64_t own = round_up(layout_of(value.shape).size(), kAlignmentElements);
+  const std::int64_t size = stride * (plan_.options().replicas - 1) + own;
+  return base.part(static_cast<std::uint64_t>(layout_.offset(value.parameter)) * kWord,
+                   static_cast<std::uint64_t>(size) * kWord);
+}
+
+runtime::Slice Executable::memory_of(ValueId id) const {
+  const Value& value = graph_->value(id);
+  switch (value.kind) {
+    case ValueKind::external:
+      return externals_.at(id);
+    case ValueKind::activation: {
+      const Placement& placement = plan_.placement(id);
+      if (placement.offset < 0) throw std::invalid_argument(value.name + " has no memory");
+      return activations_.part(static_cast<std::uint64_t>(placement.offset) * kWord,
+                               static_cast<std::uint64_t>(placement.size) * kWord);
+    }
+    default:
+      return parameter_slice(value);
+  }
+}
+
+runtime::Slice Executable::replica_slice(ValueId id, std::uint32_t replica) const {
+  const Lowering layouts(*graph_, layout_, device_->profile(), plan_.options().batch,
+                         plan_.options().replicas);
+  const std::uint64_t offset = std::uint64_t{layouts.replica_stride(id)} * replica * kWord;
+  return memory_of(id).part(offset,
+                            static_cast<std::uint64_t>(layouts.layout(id).size()) * kWord);
+}
+
+std::vector<float> Executable::read(ValueId id, std::uint32_t replica) const {
+  const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
+  std::vector<float> padded(static_cast<std::size_t>(layout.size()));
+  device_->download(replica_slice(id, replica), std::as_writable_bytes(std::span(padded)));
+  return unpad(std::span<const float>(padded), layout);
+}
+
+std::vector<std::uint32_t> Executable::read_words(ValueId id, std::uint32_t replica) const {
+  const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
+  std::vector<std::uint32_t> padded(static_cast<std::size_t>(layout.size()));
+  device_->download(replica_slice(id, replica), std::as_writable_bytes(std::span(padded)));
+  return unpad(std::span<const std::uint32_t>(padded), layout);
+}
+
+void Executable::write(ValueId id, std::span<const float> values, std::uint32_t replica) {
+  const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
+  const std::vector<float> padded = pad(values, layout);
+  device_->upload(replica_slice(id, replica), std::as_bytes(std::span(padded)));
+}
+
+void Executable::write_words(ValueId id, std::span<const std::uint32_t> words,
+                             std::uint32_t replica) {
+  const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
+  const std::vector<std::uint32_t> padded = pad(words, layout);
+  device_->upload(replica_slice(id, replica), std::as_bytes(std::span(padded)));
+}
+
+}  // namespace vktrain::nn

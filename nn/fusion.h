@@ -1,0 +1,21 @@
+// Rewrites that merge operations of a differentiated graph so that fewer dispatches run. Each can
+// be switched off; results stay equal to the unfused graph's within rounding.
+#pragma once
+
+#include "nn/graph.h"
+
+namespace vktrain::nn {
+
+struct FusionOptions {
+  bool bias = true;                 // bias_add into the GEMM before it
+  bool activation = true;           // activation into the GEMM (and bias) before it
+  bool activation_gradient = true;  // activation's derivative into the GEMM that makes its gradient
+  bool bias_gradient = true;        // column sum into the weight-gradient GEMM
+  bool loss_gradient = true;        // softmax cross-entropy and its gradient in one kernel
+
+  static FusionOptions none() { return {false, false, false, false, false}; }
+};
+
+void fuse(Graph& graph, const FusionOptions& options = {});
+
+}  // namespace vktrain::nn

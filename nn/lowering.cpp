@@ -1,0 +1,77 @@
+#include "nn/lowering.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "runtime/error.h"
+
+namespace vktrain::nn {
+
+Lowering::Lowering(const Graph& graph, const ParameterLayout& parameters,
+                   const runtime::DeviceProfile& device, std::int64_t batch,
+                   std::uint32_t replicas)
+    : graph_(&graph),
+      parameters_(&parameters),
+      device_(&device),
+      batch_(batch),
+      replicas_(replicas) {}
+
+Layout Lowering::layout(ValueId id) const {
+  return layout_of(graph_->value(id).shape.with_batch(batch_));
+}
+
+std::uint32_t Lowering::replica_stride(ValueId id) const {
+  const Value& value = graph_->value(id);
+  if (value.shared) return 0;
+  switch (value.kind) {
+    case ValueKind::parameter:
+    case ValueKind::gradient:
+      return static_cast<std::uint32_t>(parameters_->trainable_size());
+    case ValueKind::state:
+      return static_cast<std::uint32_t>(parameters_->state_size());
+    default:
+      break;
+  }
+  const std::int64_t stride = round_up(layout(id).size(), kAlignmentElements);
+  if (stride > std::numeric_limits<std::int32_t>::max()) {
+    throw Error(fmt::format("value {} of shape {} has {} elements, more than kernels can address; "
+                            "use a smaller batch size",
+                            value.name, to_string(value.shape.with_batch(batch_)), stride));
+  }
+  return static_cast<std::uint32_t>(stride);
+}
+
+PlannedBinding Lowering::bind(ValueId id, runtime::Access access) const {
+  return {PlannedBinding::Source::value, id, access};
+}
+
+PlannedBinding Lowering::range(Range range, runtime::Access access) {
+  return {PlannedBinding::Source::range, static_cast<std::uint32_t>(range), access};
+}
+
+std::uint32_t Lowering::scratch(std::int64_t elements) {
+  scratches_.push_back(round_up(elements, kAlignmentElements));
+  return static_cast<std::uint32_t>(scratches_.size() - 1);
+}
+
+PlannedBinding Lowering::scratch_binding(std::uint32_t number, runtime::Access access) const {
+  return {PlannedBinding::Source::scratch, number, access};
+}
+
+std::array<std::uint32_t, 3> Lowering::groups_for(std::int64_t items,
+                                                  std::int64_t per_group) const {
+  const std::int64_t groups = divide_up(items, per_group);
+  const std::int64_t limit = device_->max_workgroup_count[0];
+  const std::int64_t rows = divide_up(groups, limit);
+  return {static_cast<std::uint32_t>(divide_up(groups, rows)), static_cast<std::uint32_t>(rows), 1};
+}
+
+void Lowering::dispatch(PlannedDispatch dispatch) {
+  dispatch.groups[2] *= replicas_;
+  dispatch.flops *= replicas_;
+  dispatch.bytes *= replicas_;
+  dispatches_.push_back(std::move(dispatch));
+}
+
+}  // namespace vktrain::nn

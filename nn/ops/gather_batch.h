@@ -1,0 +1,52 @@
+// Makes a batch on the device from the data set, which lives there as bytes.
+#pragma once
+
+#include "nn/operation.h"
+#include "nn/ops/step_state.h"
+
+namespace vktrain::nn {
+
+// The data set on the device; external values of the graph.
+struct DatasetInputs {
+  ValueId images = kNoValue;   // [count, words] u32, shared; 4 pixels a word, the first lowest
+  ValueId labels = kNoValue;   // [count] u32, shared
+  ValueId indices = kNoValue;  // [length] u32; the epoch's order of images, per replica
+  Shape image_shape;           // [channels, height, width]
+};
+
+// `count` images in the data set, `length` indices in an epoch.
+DatasetInputs add_dataset_inputs(Graph& graph, const Shape& image_shape, std::int64_t count,
+                                 std::int64_t length);
+
+struct Batch {
+  ValueId x = kNoValue;       // [batch, channels, height, width], (byte / 255 - mean) / std
+  ValueId labels = kNoValue;  // [batch] u32
+};
+
+struct Normalization {
+  double mean = 0;
+  double std = 1;
+};
+
+// Step s of the epoch takes the indices [s * batch_stride, s * batch_stride + batch): with
+// batch_stride = the full batch size, a last, smaller batch continues where the full ones ended.
+Batch gather_batch(Graph& graph, const DatasetInputs& dataset, const StepInputs& step,
+                   const Normalization& normalization, std::int64_t batch_stride);
+
+class GatherBatch : public Operation {
+ public:
+  GatherBatch(const DatasetInputs& dataset, const StepInputs& step, const Batch& batch,
+              const Normalization& normalization, std::int64_t batch_stride);
+  std::string_view kind() const override { return "gather_batch"; }
+  void lower(Lowering& lowering) const override;
+  void reference(ReferenceMemory& memory) const override;
+
+ private:
+  DatasetInputs dataset_;
+  StepInputs step_;
+  Batch batch_;
+  Normalization normalization_;
+  std::int64_t batch_stride_;
+};
+
+}  // namespace vktrain::nn

@@ -1,0 +1,36 @@
+// The kernels that can do a matrix product, and the choice between them for a device and a shape.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/device.h"
+
+namespace vktrain::nn {
+
+enum class GemmForm;
+
+struct GemmSizes {
+  std::int64_t m = 0, n = 0, k = 0;
+};
+
+struct GemmVariant {
+  std::string shader;
+  std::uint32_t workgroup = 64;  // invocations
+  std::int64_t tile_rows = 0;    // of C, per workgroup
+  std::int64_t tile_columns = 0;
+  std::uint32_t splits = 1;      // of K; more than 1: a second pass sums
+  std::int64_t k_per_split = 0;
+};
+
+// Register tiles on CPU drivers, shared-memory tiles elsewhere. K is split only for the weight
+// gradient (tn), where M x N has too few tiles to fill the device. The choice never depends on the
+// number of replicas, so that a replica's bits equal those of a single run.
+GemmVariant choose_gemm_variant(GemmForm form, const GemmSizes& sizes,
+                                const runtime::DeviceProfile& device);
+
+// Values of the specialization constants; entries 1 to 4 (epilogue) are 0 for the caller to set.
+std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form);
+
+}  // namespace vktrain::nn

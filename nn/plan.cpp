@@ -1,0 +1,129 @@
+#include "nn/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "nn/operation.h"
+#include "runtime/error.h"
+
+namespace vktrain::nn {
+namespace {
+
+// A block of memory and the operations [first, last] during which it must hold.
+struct Block {
+  Placement* placement;
+  std::size_t first;
+  std::size_t last;
+};
+
+bool overlap_in_time(const Block& a, const Block& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
+
+// Largest blocks first, each at the lowest offset where it collides with no block of its time
+// (greedy by size; Pisarchyk & Lee 2020, "Efficient memory management for deep neural net
+// inference").
+std::int64_t place_blocks(std::vector<Block>& blocks) {
+  std::stable_sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
+    return a.placement->size > b.placement->size;
+  });
+  std::int64_t arena = 0;
+  std::vector<const Block*> placed;  // by offset
+  for (const Block& block : blocks) {
+    std::int64_t offset = 0;
+    for (const Block* other : placed) {
+      if (!overlap_in_time(block, *other)) continue;
+      if (offset + block.placement->size <= other->placement->offset) break;
+      offset = std::max(offset, other->placement->offset + other->placement->size);
+    }
+    block.placement->offset = offset;
+    arena = std::max(arena, offset + block.placement->size);
+    const auto position =
+        std::upper_bound(placed.begin(), placed.end(), offset, [](std::int64_t o, const Block* b) {
+          return o < b->placement->offset;
+        });
+    placed.insert(position, &block);
+  }
+  return arena;
+}
+
+std::int64_t largest_live_sum(const std::vector<Block>& blocks, std::size_t operations) {
+  std::int64_t largest = 0;
+  for (std::size_t i = 0; i < operations; ++i) {
+    std::int64_t sum = 0;
+    for (const Block& block : blocks) {
+      if (block.first <= i && i <= block.last) sum += block.placement->size;
+    }
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
+void check_range(const runtime::DeviceProfile& device, const Value& value, std::int64_t elements,
+                 const PlanOptions& options) {
+  const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * 4;
+  if (bytes <= device.max_storage_range) return;
+  throw Error(fmt::format(
+      "{} of shape {} for {} replica(s) needs {} MiB in one buffer range, but {} allows {} MiB; use "
+      "a smaller batch size or fewer replicas",
+      value.name, to_string(value.shape.with_batch(options.batch)), options.replicas, bytes >> 20,
+      device.name, device.max_storage_range >> 20));
+}
+
+}  // namespace
+
+Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
+           const runtime::DeviceProfile& device, const PlanOptions& options)
+    : options_(options), values_(graph.value_count()) {
+  Lowering layouts(graph, parameters, device, options.batch, options.replicas);
+  for (const auto& operation : graph.operations()) {
+    Lowering lowering(graph, parameters, device, options.batch, options.replicas);
+    operation->lower(lowering);
+    PlannedOperation planned;
+    planned.dispatches = lowering.take_dispatches();
+    for (std::int64_t size : lowering.take_scratches()) {
+      planned.scratches.push_back({-1, size * options.replicas});
+    }
+    operations_.push_back(std::move(planned));
+  }
+  place(graph, layouts);
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (values_[id].offset >= 0) check_range(device, graph.value(id), values_[id].size, options);
+  }
+}
+
+void Plan::place(const Graph& graph, const Lowering& layouts) {
+  const auto& operations = graph.operations();
+  std::vector<Block> blocks;
+  std::vector<int> block_of(graph.value_count(), -1);
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto touch = [&](ValueId id) {
+      if (id == kNoValue || graph.value(id).kind != ValueKind::activation) return;
+      if (block_of[id] < 0) {
+        block_of[id] = static_cast<int>(blocks.size());
+        values_[id].size = std::int64_t{layouts.replica_stride(id)} * options_.replicas;
+        blocks.push_back({&values_[id], i, i});
+      }
+      Block& block = blocks[static_cast<std::size_t>(block_of[id])];
+      block.last = i;
+      if (options_.keep_all || graph.kept(id)) {
+        block.first = 0;
+        block.last = operations.size();
+      }
+    };
+    for (ValueId id : operations[i]->inputs()) touch(id);
+    for (ValueId id : operations[i]->outputs()) touch(id);
+    for (Placement& scratch : operations_[i].scratches) blocks.push_back({&scratch, i, i});
+  }
+  arena_size_ = place_blocks(blocks);
+  lower_bound_ = largest_live_sum(blocks, operations.size());
+}
+
+std::size_t Plan::dispatch_count() const {
+  std::size_t count = 0;
+  for (const PlannedOperation& operation : operations_) count += operation.dispatches.size();
+  return count;
+}
+
+}  // namespace vktrain::nn

@@ -1,0 +1,54 @@
+// The static plan of a graph for one batch size: every activation a slice of one arena, placed by
+// liveness; every operation its dispatches. Pure computation, no device memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "nn/graph.h"
+#include "nn/lowering.h"
+
+namespace vktrain::nn {
+
+struct PlanOptions {
+  std::int64_t batch = 1;
+  std::uint32_t replicas = 1;
+  bool keep_all = false;  // every value has memory of its own, so that tests can read it
+};
+
+// Offsets and sizes in elements; replicas included.
+struct Placement {
+  std::int64_t offset = -1;  // -1: not in the arena
+  std::int64_t size = 0;
+};
+
+struct PlannedOperation {
+  std::vector<PlannedDispatch> dispatches;
+  std::vector<Placement> scratches;
+};
+
+class Plan {
+ public:
+  // Throws Error when a value needs a larger storage range than the device has; the message names
+  // the value and the batch size.
+  Plan(const Graph& graph, const ParameterLayout& parameters, const runtime::DeviceProfile& device,
+       const PlanOptions& options);
+
+  const PlanOptions& options() const { return options_; }
+  const std::vector<PlannedOperation>& operations() const { return operations_; }
+  const Placement& placement(ValueId id) const { return values_.at(id); }
+  std::int64_t arena_size() const { return arena_size_; }      // elements
+  std::int64_t lower_bound() const { return lower_bound_; }    // largest sum of live values
+  std::size_t dispatch_count() const;
+
+ private:
+  void place(const Graph& graph, const Lowering& layouts);
+
+  PlanOptions options_;
+  std::vector<PlannedOperation> operations_;
+  std::vector<Placement> values_;
+  std::int64_t arena_size_ = 0;
+  std::int64_t lower_bound_ = 0;
+};
+
+}  // namespace vktrain::nn

@@ -1,0 +1,59 @@
+// Ends a step: writes its metrics (mean loss, hits, penalty) and advances the step state. One
+// workgroup a replica; sums in a fixed tree.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "step_state.glsl"
+layout(local_size_x = 64) in;
+
+layout(set = 0, binding = 0, std430) readonly buffer Loss { float loss[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Correct { uint correct[]; };
+layout(set = 0, binding = 2, std430) readonly buffer Penalty { float penalty[]; };
+layout(set = 0, binding = 3, std430) buffer State { StepState state[]; };
+layout(set = 0, binding = 4, std430) writeonly buffer Metrics { StepMetrics metrics[]; };
+
+layout(push_constant, std430) uniform Push {
+    uint batch;
+    uint penalty_parts;  // 0: no penalties
+    uint loss_replica;
+    uint correct_replica;
+    uint penalty_replica;
+    uint state_replica;    // in StepState
+    uint metrics_replica;  // in StepMetrics
+} p;
+
+shared float loss_sums[64];
+shared float penalty_sums[64];
+shared uint correct_sums[64];
+
+void main() {
+    uint lane = gl_LocalInvocationID.x;
+    float loss_sum = 0.0;
+    float penalty_sum = 0.0;
+    uint correct_sum = 0;
+    for (uint i = lane; i < p.batch; i += 64) {
+        loss_sum += loss[replica() * p.loss_replica + i];
+        correct_sum += correct[replica() * p.correct_replica + i];
+    }
+    for (uint i = lane; i < p.penalty_parts; i += 64)
+        penalty_sum += penalty[replica() * p.penalty_replica + i];
+    loss_sums[lane] = loss_sum;
+    correct_sums[lane] = correct_sum;
+    penalty_sums[lane] = penalty_sum;
+    barrier();
+    for (uint width = 32; width > 0; width /= 2) {
+        if (lane < width) {
+            loss_sums[lane] += loss_sums[lane + width];
+            correct_sums[lane] += correct_sums[lane + width];
+            penalty_sums[lane] += penalty_sums[lane + width];
+        }
+        barrier();
+    }
+    if (lane == 0) {
+        uint mine = replica() * p.state_replica;
+        uint slot = replica() * p.metrics_replica + state[mine].step_in_epoch;
+        metrics[slot] = StepMetrics(loss_sums[0] / float(p.batch), correct_sums[0], penalty_sums[0], 0);
+        state[mine].step += 1;
+        state[mine].step_in_epoch += 1;
+    }
+}

@@ -1,0 +1,68 @@
+// Interface that all GEMM kernels share: C[M, N] = op(A) op(B) (+ bias, activation, derivative).
+//
+//   nt: A [M, K], B [N, K]   forward of a linear layer       y = x W^T
+//   nn: A [M, K], B [K, N]   gradient of its input           dx = dy W
+//   tn: A [K, M], B [K, N]   gradient of its weight          dW = dy^T x, db = column sums of dy
+//
+// Rows are row_stride elements apart, always a multiple of 4. All strides below are in vec4.
+// z = replica * splits + split; with splits > 1 every split writes its partial product to C as
+// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce.
+
+layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
+layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
+layout(set = 0, binding = 2, std430) buffer C { vec4 c[]; };
+layout(set = 0, binding = 3, std430) readonly buffer Bias { vec4 bias[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Output { vec4 activation_output[]; };
+layout(set = 0, binding = 5, std430) buffer BiasGradient { float bias_gradient[]; };
+
+layout(push_constant, std430) uniform Push {
+    uint m;
+    uint n;
+    uint k;
+    uint a_stride;
+    uint b_stride;
+    uint c_stride;
+    uint a_replica;
+    uint b_replica;
+    uint c_replica;
+    uint bias_replica;
+    uint output_replica;
+    uint bias_gradient_replica;  // in elements
+    uint splits;
+    uint k_per_split;
+    uint split_stride;  // vec4 between two splits of one replica
+    float alpha;
+} p;
+
+layout(constant_id = 1) const uint ADD_BIAS = 0;
+layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
+layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by the derivative
+layout(constant_id = 4) const uint SUM_A = 0;                // tn only: column sums of A
+
+uint replica_number() { return gl_WorkGroupID.z / p.splits; }
+uint split_number() { return gl_WorkGroupID.z % p.splits; }
+uint c_base() { return replica_number() * p.c_replica + split_number() * p.split_stride; }
+
+// Writes four columns of a row; columns past N become 0, so that padding stays finite (and zero in
+// parameters).
+void store(uint row, uint column4, vec4 value) {
+    if (row >= p.m || column4 * 4 >= p.n) return;
+    if (ADD_BIAS != 0) value += bias[replica_number() * p.bias_replica + column4];
+    value = activate(ACTIVATION, value, p.alpha);
+    if (ACTIVATION_GRADIENT != 0) {
+        vec4 y = activation_output[replica_number() * p.output_replica + row * p.c_stride + column4];
+        value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
+    }
+    uvec4 column = column4 * 4 + uvec4(0, 1, 2, 3);
+    value = mix(vec4(0.0), value, lessThan(column, uvec4(p.n)));
+    c[c_base() + row * p.c_stride + column4] = value;
+}
+
+// Writes the gradient of bias element `row`, behind the partial product where K is split. The
+// padding up to a whole vec4 becomes 0.
+void store_bias_gradient(uint row, float value) {
+    if (row >= (p.m + 3) / 4 * 4) return;
+    uint base = replica_number() * p.bias_gradient_replica;
+    if (p.splits > 1) base += split_number() * p.split_stride * 4 + p.m * p.c_stride * 4;
+    bias_gradient[base + row] = row < p.m ? value : 0.0;
+}

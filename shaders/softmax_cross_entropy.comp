@@ -1,0 +1,60 @@
+// Softmax cross-entropy of one row an invocation: loss, whether the prediction hits, and the
+// gradient of the batch's mean loss, (softmax - onehot) / batch.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+layout(local_size_x_id = 0) in;
+
+layout(constant_id = 1) const uint WRITE_LOSS = 1;
+layout(constant_id = 2) const uint WRITE_GRADIENT = 0;
+
+layout(set = 0, binding = 0, std430) readonly buffer Logits { float logits[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Labels { uint labels[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer Loss { float loss[]; };
+layout(set = 0, binding = 3, std430) writeonly buffer Correct { uint correct[]; };
+layout(set = 0, binding = 4, std430) writeonly buffer Gradient { float gradient[]; };
+
+layout(push_constant, std430) uniform Push {
+    uint batch;
+    uint classes;
+    uint row_stride;
+    uint logits_replica;
+    uint labels_replica;
+    uint loss_replica;
+    uint correct_replica;
+    uint gradient_replica;
+    float gradient_scale;  // 1 / batch
+} p;
+
+void main() {
+    uint row = item_index();
+    if (row >= p.batch) return;
+    uint base = replica() * p.logits_replica + row * p.row_stride;
+    float largest = logits[base];
+    uint prediction = 0;
+    for (uint i = 1; i < p.classes; ++i) {
+        float value = logits[base + i];
+        if (value > largest) {
+            largest = value;
+            prediction = i;
+        }
+    }
+    float sum = 0.0;
+    for (uint i = 0; i < p.classes; ++i) sum += exp(logits[base + i] - largest);
+    uint label = labels[replica() * p.labels_replica + row];
+    if (WRITE_LOSS != 0) {
+        loss[replica() * p.loss_replica + row] = log(sum) - (logits[base + label] - largest);
+        correct[replica() * p.correct_replica + row] = prediction == label ? 1 : 0;
+    }
+    if (WRITE_GRADIENT != 0) {
+        uint target = replica() * p.gradient_replica + row * p.row_stride;
+        for (uint i = 0; i < p.row_stride; ++i) {
+            float value = 0.0;
+            if (i < p.classes) {
+                float probability = exp(logits[base + i] - largest) / sum;
+                value = (probability - (i == label ? 1.0 : 0.0)) * p.gradient_scale;
+            }
+            gradient[target + i] = value;
+        }
+    }
+}
