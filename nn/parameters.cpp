@@ -228,7 +228,7 @@ void ParameterStorage::initialize(std::uint32_t replica, std::uint64_t seed,
     const Parameter& parameter = (*set_)[i];
     write(i, replica,
           initial_values(parameter.initializer, parameter.shape.elements(), parameter.fan_in,
-                         parameter.fan_out, seed, i));
+                         parameter.fan_out, seed, static_cast<std::uint32_t>(i)));
   }
   if (layout_.trainable_size() == 0) return;
   const std::uint64_t size = bytes_of(layout_.trainable_size());

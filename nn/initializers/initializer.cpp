@@ -13,9 +13,6 @@ namespace vktrain::nn {
 
 namespace {
 
-// Keeps the streams of parameters apart from those of shuffling and splitting: "init" in ASCII.
-constexpr std::uint64_t kStreams = 0x696e697400000000u;
-
 struct Distribution {
   enum class Kind { constant, normal, uniform } kind;
   double scale;  // the constant, the standard deviation, or the bound of U(-scale, scale)
@@ -57,7 +54,7 @@ Distribution distribution_of(const Initializer& initializer, std::int64_t fan_in
 
 std::vector<float> initial_values(const Initializer& initializer, std::int64_t count,
                                   std::int64_t fan_in, std::int64_t fan_out, std::uint64_t seed,
-                                  std::uint64_t stream) {
+                                  std::uint32_t stream) {
   if (count < 0) throw std::invalid_argument("initializer: a negative number of values");
   if (!std::isfinite(initializer.value) ||
       (initializer.kind == InitializerKind::normal && initializer.value < 0)) {
@@ -68,7 +65,7 @@ std::vector<float> initial_values(const Initializer& initializer, std::int64_t c
   }
   const Distribution distribution = distribution_of(initializer, fan_in, fan_out);
   const double scale = distribution.scale;
-  PhiloxRng rng(seed, kStreams + stream);
+  PhiloxRng rng(seed, random_stream(RandomUse::initializer, stream));
   std::vector<float> values(static_cast<std::size_t>(count));
   for (float& value : values) {
     switch (distribution.kind) {

@@ -26,9 +26,10 @@ struct Initializer {
 };
 
 // Values for one parameter of `count` elements. `stream` numbers the parameter, so that each draws
-// from random numbers of its own; the same seed gives the same values on every platform.
+// from random numbers of its own, whatever the others do; the same seed gives the same values on
+// every platform.
 std::vector<float> initial_values(const Initializer& initializer, std::int64_t count,
                                   std::int64_t fan_in, std::int64_t fan_out, std::uint64_t seed,
-                                  std::uint64_t stream);
+                                  std::uint32_t stream);
 
 }  // namespace vktrain::nn

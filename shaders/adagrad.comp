@@ -1,0 +1,13 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// Adagrad; formula in nn/optimizers/adagrad.h. slot0: accumulator.
+
+#include "optimizer.glsl"
+
+vec4 updated(uint index, vec4 weight, vec4 gradient) {
+    float learning_rate = entry.x;
+    vec4 g = gradient + hyper.weight_decay * weight;
+    vec4 accumulator = slot0[index] + g * g;
+    slot0[index] = accumulator;
+    return weight - learning_rate * g / (sqrt(accumulator) + hyper.epsilon);
+}

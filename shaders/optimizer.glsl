@@ -1,0 +1,73 @@
+// What all optimizers share: bindings, the step's numbers, the walk over one replica's parameter
+// range as vec4, and the L1 and L2 penalties. Each .comp defines updated(), one vec4's update.
+//
+// Ranges are [replicas][range size]; padding holds weight 0 and gradient 0, which every optimizer
+// keeps at 0. Optional bindings that a variant does not use are bound to the parameters.
+
+#include "common.glsl"
+#include "step_state.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const bool PENALTIES = false;
+
+layout(std430, set = 0, binding = 0) buffer Parameters { vec4 parameters[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Gradients { vec4 gradients[]; };
+layout(std430, set = 0, binding = 2) readonly buffer State { StepState step_state; };
+layout(std430, set = 0, binding = 3) readonly buffer Table { StepTableEntry step_table[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
+layout(std430, set = 0, binding = 5) buffer Partials { float penalty_partials[]; };
+layout(std430, set = 0, binding = 6) buffer Slot0 { vec4 slot0[]; };
+layout(std430, set = 0, binding = 7) buffer Slot1 { vec4 slot1[]; };
+
+layout(push_constant) uniform Push {
+    uint vectors;                // vec4s of one replica's range
+    uint penalised_vectors;      // the first of them that carry penalties
+    uint vectors_per_invocation;
+    uint table_stride;           // between replicas, in entries
+    uint hyperparameter_stride;  // between replicas, in blocks
+    uint partials;               // workgroups that write a partial penalty
+    uint partials_stride;        // between replicas, in floats
+} push;
+
+StepTableEntry entry;  // x: learning rate, y: 1 - beta1^t, z: sqrt(1 - beta2^t)
+Hyperparameters hyper;
+
+shared float penalties[gl_WorkGroupSize.x];
+
+// The weights after the step; `index` is the vec4's place in the slots.
+vec4 updated(uint index, vec4 weight, vec4 gradient);
+
+// A tree over the workgroup: always the same order of additions.
+void write_penalty(float penalty) {
+    uint lane = gl_LocalInvocationID.x;
+    penalties[lane] = penalty;
+    barrier();
+    for (uint half_size = gl_WorkGroupSize.x / 2u; half_size > 0u; half_size /= 2u) {
+        if (lane < half_size) penalties[lane] += penalties[lane + half_size];
+        barrier();
+    }
+    if (lane == 0u && group_index() < push.partials) {
+        penalty_partials[replica() * push.partials_stride + group_index()] = penalties[0];
+    }
+}
+
+void main() {
+    entry = step_table[replica() * push.table_stride + step_state.step_in_epoch];
+    hyper = hyperparameters[replica() * push.hyperparameter_stride];
+    uint base = replica() * push.vectors;
+    uint first = group_index() * gl_WorkGroupSize.x * push.vectors_per_invocation +
+                 gl_LocalInvocationID.x;
+    float penalty = 0.0;
+    for (uint k = 0u; k < push.vectors_per_invocation; ++k) {
+        uint i = first + k * gl_WorkGroupSize.x;
+        if (i >= push.vectors) break;
+        vec4 weight = parameters[base + i];
+        vec4 gradient = gradients[base + i];
+        if (PENALTIES && i < push.penalised_vectors) {
+            penalty += hyper.l2 * dot(weight, weight) + hyper.l1 * dot(abs(weight), vec4(1.0));
+            gradient += 2.0 * hyper.l2 * weight + hyper.l1 * sign(weight);
+        }
+        parameters[base + i] = updated(base + i, weight, gradient);
+    }
+    if (PENALTIES) write_penalty(penalty);
+}
