@@ -27,8 +27,8 @@ struct Binding {
 struct Dispatch {
   std::string label;  // what the profiler shows, such as "1.weight gradient"
   KernelKey kernel;
-  std::vector<Binding> bindings;             // at most kMaxBindings
-  std::vector<std::byte> push;               // at most kMaxPushBytes, a multiple of 4
+  std::vector<Binding> bindings;  // at most kMaxBindings
+  std::vector<std::byte> push;    // at most kMaxPushBytes, a multiple of 4
   std::array<std::uint32_t, 3> groups{1, 1, 1};
   double flops = 0;  // floating point operations of one execution, for the profiler
   double bytes = 0;  // least traffic of one execution, for the profiler
@@ -71,9 +71,9 @@ class CommandGraph {
   }
 
   std::size_t dispatch_count() const;
-  std::size_t level_count() const;  // = barriers a replay
+  std::size_t level_count() const;                           // = barriers a replay
   std::span<const std::vector<std::size_t>> levels() const;  // dispatch numbers by level
-  std::vector<DispatchTiming> timings() const;  // empty unless profiling
+  std::vector<DispatchTiming> timings() const;               // empty unless profiling
 
  private:
   struct Impl;

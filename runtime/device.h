@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,9 +25,9 @@ struct DeviceProfile {
   std::uint32_t index = 0;  // position in the list, as `--device 1` counts
   std::string name;
   DeviceKind kind = DeviceKind::other;
-  std::string driver_name;   // "llvmpipe", "radv", ...
-  std::string driver_info;   // "Mesa 22.3.6 (LLVM 15.0.6)"
-  std::string api_version;   // "1.3.230"
+  std::string driver_name;  // "llvmpipe", "radv", ...
+  std::string driver_info;  // "Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string api_version;  // "1.3.230"
   std::uint32_t vendor_id = 0;
   std::uint32_t device_id = 0;
 
@@ -60,6 +61,8 @@ const DeviceProfile& choose_device(std::span<const DeviceProfile> devices,
 struct DeviceOptions {
   std::string selector = "auto";
   bool validate = false;  // Khronos validation layer with synchronization validation
+  // Called with each message of the layer, from any thread, also while the device is being closed.
+  std::function<void(std::string_view)> on_validation_message = nullptr;
 };
 
 struct Slice;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -25,9 +26,9 @@ std::vector<std::string_view> shader_names();
 std::span<const std::uint32_t> shader_code(std::string_view name);
 
 struct KernelKey {
-  std::string shader;                     // base name of the .comp file
-  std::vector<std::uint32_t> constants;   // value of specialization constant id 0, 1, 2, ...
-                                          // (floats by their bits, booleans as 0 and 1)
+  std::string shader;                    // base name of the .comp file
+  std::vector<std::uint32_t> constants;  // value of specialization constant id 0, 1, 2, ...
+                                         // (floats by their bits, booleans as 0 and 1)
   auto operator<=>(const KernelKey&) const = default;
 };
 std::string to_string(const KernelKey& key);  // "gemm_register<8,1,0>"
@@ -37,6 +38,8 @@ class Kernel {
   struct Impl;
   explicit Kernel(std::unique_ptr<Impl> impl);
   ~Kernel();
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
   const Impl& impl() const { return *impl_; }
 
  private:
@@ -44,13 +47,21 @@ class Kernel {
 };
 
 // Compiled kernels of one device. `get` compiles on first use and throws DeviceError, naming the
-// kernel, when the driver refuses it.
+// kernel, when its workgroup is too large for the device or the driver refuses it, and
+// std::invalid_argument when there is no such shader.
 class KernelCache {
  public:
   struct Impl;
   explicit KernelCache(Device& device);
   ~KernelCache();
+  KernelCache(const KernelCache&) = delete;
+  KernelCache& operator=(const KernelCache&) = delete;
+
   const Kernel& get(const KernelKey& key);
+
+  // Makes SPIR-V known to this cache under a name, before the embedded shaders of that name (tests
+  // and generated kernels). Throws std::invalid_argument when the name is already added.
+  void add_shader(std::string name, std::span<const std::uint32_t> code);
 
  private:
   std::unique_ptr<Impl> impl_;
