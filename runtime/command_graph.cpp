@@ -1,0 +1,297 @@
+// Recording and replay. See docs/architecture.md, "The way of the data".
+#include "runtime/command_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "runtime/command_schedule.h"
+#include "runtime/device_impl.h"
+#include "runtime/dispatch_check.h"
+#include "runtime/error.h"
+#include "runtime/kernel_impl.h"
+#include "runtime/memory_impl.h"
+#include "runtime/timestamps.h"
+
+namespace vktrain::runtime {
+namespace {
+
+constexpr std::size_t kMaxInFlight = 2;
+constexpr std::size_t kMaxLabelsShown = 12;
+
+struct Submission {
+  OwnedFence fence;
+  bool pending = false;
+};
+
+std::vector<std::vector<ResourceUse>> resource_uses(std::span<const Dispatch> dispatches) {
+  std::vector<std::vector<ResourceUse>> uses;
+  for (const Dispatch& dispatch : dispatches) {
+    auto& list = uses.emplace_back();
+    for (const Binding& binding : dispatch.bindings) {
+      const Slice& slice = binding.slice;
+      list.push_back({slice.buffer, slice.offset, slice.size, binding.access != Access::read});
+    }
+  }
+  return uses;
+}
+
+}  // namespace
+
+struct CommandGraph::Impl {
+  Impl(Device& owner, bool with_profile);
+
+  void write_descriptors();
+  void record_barrier(VkPipelineStageFlags source_stages, VkAccessFlags source) const;
+  void record_dispatch(std::size_t index) const;
+  void record_commands() const;
+  void submit_once(std::uint32_t repeats);
+  void wait_for(Submission& submission);
+  void check_run(VkResult result) const;
+
+  Device::Impl* device;
+  const LogicalDevice* logical;
+  bool profile;
+  bool recorded = false;
+  std::vector<Dispatch> dispatches;
+  std::vector<const Kernel*> kernels;
+  std::vector<std::vector<std::size_t>> levels;
+  OwnedCommandPool command_pool;
+  VkCommandBuffer commands = VK_NULL_HANDLE;
+  OwnedDescriptorPool descriptor_pool;
+  std::vector<VkDescriptorSet> sets;  // one a dispatch
+  std::array<Submission, kMaxInFlight> in_flight;
+  std::size_t next = 0;  // of in_flight: the older one
+  std::unique_ptr<Timestamps> timestamps;
+};
+
+CommandGraph::Impl::Impl(Device& owner, bool with_profile)
+    : device(&owner.impl()),
+      logical(device->logical.get()),
+      profile(with_profile),
+      command_pool(make_command_pool(*logical)) {
+  if (profile && !device->profile.timestamps) {
+    throw DeviceError(fmt::format(
+        "\"{}\" has no GPU timestamps, so it cannot be profiled: run without profiling or choose "
+        "another device",
+        device->profile.name));
+  }
+  for (Submission& submission : in_flight) submission.fence = make_fence(*logical);
+}
+
+void CommandGraph::Impl::write_descriptors() {
+  std::uint32_t buffers = 0;
+  for (const Dispatch& dispatch : dispatches) {
+    buffers += static_cast<std::uint32_t>(dispatch.bindings.size());
+  }
+  const auto count = static_cast<std::uint32_t>(dispatches.size());
+  if (count == 0) return;
+  // Every set takes room for the whole layout, whether its bindings are written or not.
+  const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                  count * static_cast<std::uint32_t>(kMaxBindings)};
+  VkDescriptorPoolCreateInfo pool_info{};
+  pool_info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
+  pool_info.maxSets = count;
+  pool_info.poolSizeCount = 1;
+  pool_info.pPoolSizes = &size;
+  const DeviceFunctions& vk = logical->vk();
+  VkDescriptorPool pool = VK_NULL_HANDLE;
+  check(vk.vkCreateDescriptorPool(logical->handle(), &pool_info, nullptr, &pool),
+        "creating a descriptor pool");
+  descriptor_pool = OwnedDescriptorPool(*logical, pool);
+
+  const std::vector<VkDescriptorSetLayout> layouts(count, device->set_layout.get());
+  VkDescriptorSetAllocateInfo set_info{};
+  set_info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
+  set_info.descriptorPool = pool;
+  set_info.descriptorSetCount = count;
+  set_info.pSetLayouts = layouts.data();
+  sets.resize(count);
+  check(vk.vkAllocateDescriptorSets(logical->handle(), &set_info, sets.data()),
+        "allocating descriptor sets");
+
+  std::vector<VkDescriptorBufferInfo> infos;
+  infos.reserve(buffers);  // the writes point into it
+  std::vector<VkWriteDescriptorSet> writes;
+  for (std::size_t i = 0; i < dispatches.size(); ++i) {
+    for (std::uint32_t slot = 0; slot < dispatches[i].bindings.size(); ++slot) {
+      const Slice& slice = dispatches[i].bindings[slot].slice;
+      infos.push_back({slice.buffer->impl().bound.buffer.get(), slice.offset, slice.size});
+      VkWriteDescriptorSet& write = writes.emplace_back();
+      write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+      write.dstSet = sets[i];
+      write.dstBinding = slot;
+      write.descriptorCount = 1;
+      write.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+      write.pBufferInfo = &infos.back();
+    }
+  }
+  vk.vkUpdateDescriptorSets(logical->handle(), static_cast<std::uint32_t>(writes.size()),
+                            writes.data(), 0, nullptr);
+}
+
+void CommandGraph::Impl::record_barrier(VkPipelineStageFlags source_stages,
+                                        VkAccessFlags source) const {
+  VkMemoryBarrier barrier{};
+  barrier.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+  barrier.srcAccessMask = source;
+  barrier.dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+  logical->vk().vkCmdPipelineBarrier(commands, source_stages, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                                     0, 1, &barrier, 0, nullptr, 0, nullptr);
+}
+
+void CommandGraph::Impl::record_dispatch(std::size_t index) const {
+  const DeviceFunctions& vk = logical->vk();
+  const Dispatch& dispatch = dispatches[index];
+  const VkPipelineLayout layout = device->pipeline_layout.get();
+  vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE,
+                       kernels[index]->impl().pipeline.get());
+  vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &sets[index],
+                             0, nullptr);
+  if (!dispatch.push.empty()) {
+    vk.vkCmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                          static_cast<std::uint32_t>(dispatch.push.size()), dispatch.push.data());
+  }
+  if (timestamps) timestamps->begin(commands, index);
+  vk.vkCmdDispatch(commands, dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
+  if (timestamps) timestamps->end(commands, index);
+}
+
+void CommandGraph::Impl::record_commands() const {
+  const DeviceFunctions& vk = logical->vk();
+  VkCommandBufferBeginInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+  info.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
+  check(vk.vkBeginCommandBuffer(commands, &info), "recording a command graph");
+  if (timestamps) timestamps->reset(commands);
+  bool first = true;
+  for (const auto& level : levels) {
+    for (std::size_t i = 0; i < level.size(); ++i) {
+      // Before the first level: against the replay before and against transfers. A profiled
+      // dispatch stands alone, so that its time is its own.
+      if (first) {
+        record_barrier(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                       VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+      } else if (i == 0 || timestamps) {
+        record_barrier(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT);
+      }
+      first = false;
+      record_dispatch(level[i]);
+    }
+  }
+  check(vk.vkEndCommandBuffer(commands), "recording a command graph");
+}
+
+void CommandGraph::Impl::check_run(VkResult result) const {
+  if (result != VK_ERROR_DEVICE_LOST) {
+    check(result, "running a command graph");
+    return;
+  }
+  std::vector<std::string_view> labels;
+  for (const auto& level : levels) {
+    for (const std::size_t index : level) labels.push_back(dispatches[index].label);
+  }
+  const std::size_t hidden = labels.size() - std::min(labels.size(), kMaxLabelsShown);
+  labels.resize(labels.size() - hidden);
+  throw DeviceError(fmt::format(
+      "device \"{}\" was lost while it ran {} dispatches ({}{}): its driver or a watchdog stopped "
+      "it; submit less work at a time, and start again from the last checkpoint",
+      device->profile.name, dispatches.size(), fmt::join(labels, ", "),
+      hidden > 0 ? fmt::format(" and {} more", hidden) : ""));
+}
+
+void CommandGraph::Impl::wait_for(Submission& submission) {
+  if (!submission.pending) return;
+  submission.pending = false;
+  const VkFence fence = submission.fence.get();
+  const DeviceFunctions& vk = logical->vk();
+  check_run(vk.vkWaitForFences(logical->handle(), 1, &fence, VK_TRUE, ~std::uint64_t{0}));
+  check_run(vk.vkResetFences(logical->handle(), 1, &fence));
+}
+
+void CommandGraph::Impl::submit_once(std::uint32_t repeats) {
+  Submission& submission = in_flight[next];
+  wait_for(submission);
+  next = (next + 1) % kMaxInFlight;
+  const std::vector<VkCommandBuffer> buffers(repeats, commands);
+  VkSubmitInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+  info.commandBufferCount = repeats;
+  info.pCommandBuffers = buffers.data();
+  check_run(logical->vk().vkQueueSubmit(logical->queue(), 1, &info, submission.fence.get()));
+  submission.pending = true;
+}
+
+CommandGraph::CommandGraph(Device& device, bool profile)
+    : impl_(std::make_unique<Impl>(device, profile)) {}
+
+CommandGraph::~CommandGraph() {
+  // Commands in flight use the pools. The result does not matter: a lost device is idle, too.
+  impl_->logical->vk().vkDeviceWaitIdle(impl_->logical->handle());
+}
+
+void CommandGraph::add(Dispatch dispatch) {
+  if (impl_->recorded) {
+    throw std::logic_error(
+        fmt::format("dispatch \"{}\": the command graph is already recorded", dispatch.label));
+  }
+  check_dispatch(dispatch, impl_->device->profile);
+  impl_->dispatches.push_back(std::move(dispatch));
+}
+
+void CommandGraph::record() {
+  if (impl_->recorded) throw std::logic_error("the command graph is already recorded");
+  impl_->kernels.clear();
+  for (const Dispatch& dispatch : impl_->dispatches) {
+    impl_->kernels.push_back(&impl_->device->kernels->get(dispatch.kernel));
+  }
+  impl_->levels = schedule_levels(resource_uses(impl_->dispatches));
+  impl_->write_descriptors();
+  if (impl_->profile && !impl_->dispatches.empty()) {
+    impl_->timestamps = std::make_unique<Timestamps>(
+        *impl_->logical, impl_->device->profile.timestamp_period, impl_->dispatches.size());
+  }
+  impl_->commands = allocate_command_buffer(*impl_->logical, impl_->command_pool.get());
+  impl_->record_commands();
+  impl_->recorded = true;
+}
+
+void CommandGraph::submit(std::uint32_t repeats) {
+  if (!impl_->recorded) throw std::logic_error("the command graph is submitted before `record`");
+  if (impl_->dispatches.empty() || repeats == 0) return;
+  if (!impl_->timestamps) {
+    impl_->submit_once(repeats);
+    return;
+  }
+  for (std::uint32_t i = 0; i < repeats; ++i) {
+    impl_->submit_once(1);
+    wait();
+    impl_->timestamps->accumulate();
+  }
+}
+
+void CommandGraph::wait() {
+  for (std::size_t i = 0; i < kMaxInFlight; ++i) {
+    impl_->wait_for(impl_->in_flight[(impl_->next + i) % kMaxInFlight]);  // the older one first
+  }
+}
+
+std::size_t CommandGraph::dispatch_count() const { return impl_->dispatches.size(); }
+std::size_t CommandGraph::level_count() const { return impl_->levels.size(); }
+std::span<const std::vector<std::size_t>> CommandGraph::levels() const { return impl_->levels; }
+
+std::vector<DispatchTiming> CommandGraph::timings() const {
+  std::vector<DispatchTiming> timings;
+  if (!impl_->timestamps) return timings;
+  const auto calls = static_cast<double>(impl_->timestamps->calls());
+  for (std::size_t i = 0; i < impl_->dispatches.size(); ++i) {
+    const Dispatch& dispatch = impl_->dispatches[i];
+    timings.push_back({dispatch.label, to_string(dispatch.kernel), impl_->timestamps->calls(),
+                       impl_->timestamps->seconds(i), dispatch.flops * calls,
+                       dispatch.bytes * calls});
+  }
+  return timings;
+}
+
+}  // namespace vktrain::runtime

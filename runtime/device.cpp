@@ -1,0 +1,118 @@
+// Opening a device: the one descriptor set layout and the one pipeline layout of all kernels, and
+// the copies to and from its buffers.
+#include "runtime/device.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "runtime/device_impl.h"
+#include "runtime/memory.h"
+#include "runtime/memory_impl.h"
+
+namespace vktrain::runtime {
+namespace {
+
+OwnedSetLayout make_set_layout(const LogicalDevice& device) {
+  std::array<VkDescriptorSetLayoutBinding, kMaxBindings> bindings{};
+  for (std::uint32_t i = 0; i < kMaxBindings; ++i) {
+    bindings[i].binding = i;
+    bindings[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    bindings[i].descriptorCount = 1;
+    bindings[i].stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
+  }
+  VkDescriptorSetLayoutCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
+  info.bindingCount = kMaxBindings;
+  info.pBindings = bindings.data();
+  VkDescriptorSetLayout layout = VK_NULL_HANDLE;
+  check(device.vk().vkCreateDescriptorSetLayout(device.handle(), &info, nullptr, &layout),
+        "creating the descriptor set layout");
+  return {device, layout};
+}
+
+OwnedPipelineLayout make_pipeline_layout(const LogicalDevice& device, VkDescriptorSetLayout sets) {
+  const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, kMaxPushBytes};
+  VkPipelineLayoutCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
+  info.setLayoutCount = 1;
+  info.pSetLayouts = &sets;
+  info.pushConstantRangeCount = 1;
+  info.pPushConstantRanges = &push;
+  VkPipelineLayout layout = VK_NULL_HANDLE;
+  check(device.vk().vkCreatePipelineLayout(device.handle(), &info, nullptr, &layout),
+        "creating the pipeline layout");
+  return {device, layout};
+}
+
+OwnedPipelineCache make_pipeline_cache(const LogicalDevice& device) {
+  VkPipelineCacheCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
+  VkPipelineCache cache = VK_NULL_HANDLE;
+  check(device.vk().vkCreatePipelineCache(device.handle(), &info, nullptr, &cache),
+        "creating the pipeline cache");
+  return {device, cache};
+}
+
+void check_transfer(const Slice& slice, std::string_view operation, std::uint64_t size) {
+  check_slice(slice, operation);
+  if (slice.offset % 4 != 0 || size % 4 != 0) {
+    throw std::invalid_argument(
+        fmt::format("{} of buffer \"{}\": offset {} and size {} must be multiples of 4 bytes",
+                    operation, slice.buffer->name(), slice.offset, size));
+  }
+  if (size > slice.size) {
+    throw std::invalid_argument(
+        fmt::format("{} of buffer \"{}\": {} bytes do not fit a slice of {}", operation,
+                    slice.buffer->name(), size, slice.size));
+  }
+}
+
+}  // namespace
+
+Device::Impl::Impl(const DeviceOptions& options)
+    : instance(options.validate, options.on_validation_message) {
+  const std::vector<VkPhysicalDevice> devices = instance.physical_devices();
+  const std::vector<DeviceProfile> profiles = query_profiles(instance, devices);
+  profile = choose_device(profiles, options.selector);
+  logical = std::make_unique<LogicalDevice>(instance, devices[profile.index]);
+  set_layout = make_set_layout(*logical);
+  pipeline_layout = make_pipeline_layout(*logical, set_layout.get());
+  pipeline_cache = make_pipeline_cache(*logical);
+  transfer = std::make_unique<Transfer>(*logical);
+}
+
+std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
+  std::unique_ptr<Device> device(new Device(std::make_unique<Impl>(options)));
+  device->impl_->kernels = std::make_unique<KernelCache>(*device);
+  return device;
+}
+
+Device::Device(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Device::~Device() = default;
+
+const DeviceProfile& Device::profile() const { return impl_->profile; }
+bool Device::validating() const { return impl_->instance.validating(); }
+KernelCache& Device::kernels() { return *impl_->kernels; }
+
+std::vector<std::string> Device::validation_messages() const { return impl_->instance.messages(); }
+
+void Device::upload(const Slice& destination, std::span<const std::byte> data) {
+  check_transfer(destination, "upload", data.size());
+  impl_->transfer->upload(destination.buffer->impl().bound.buffer.get(), destination.offset, data,
+                          destination.buffer->name());
+}
+
+void Device::download(const Slice& source, std::span<std::byte> data) {
+  check_transfer(source, "download", data.size());
+  impl_->transfer->download(source.buffer->impl().bound.buffer.get(), source.offset, data,
+                            source.buffer->name());
+}
+
+void Device::fill(const Slice& destination, std::uint32_t word) {
+  check_transfer(destination, "fill", destination.size);
+  impl_->transfer->fill(destination.buffer->impl().bound.buffer.get(), destination.offset,
+                        destination.size, word, destination.buffer->name());
+}
+
+}  // namespace vktrain::runtime

@@ -1,0 +1,28 @@
+// What a Device is made of. Private to the runtime room.
+#pragma once
+
+#include <memory>
+
+#include "runtime/device.h"
+#include "runtime/kernel.h"
+#include "runtime/logical_device.h"
+#include "runtime/transfer.h"
+#include "runtime/vulkan_loader.h"
+
+namespace vktrain::runtime {
+
+// Members are destroyed from the last to the first.
+struct Device::Impl {
+  Impl(const DeviceOptions& options);
+
+  Instance instance;
+  DeviceProfile profile;
+  std::unique_ptr<LogicalDevice> logical;
+  OwnedSetLayout set_layout;            // kMaxBindings storage buffers
+  OwnedPipelineLayout pipeline_layout;  // set_layout and kMaxPushBytes
+  OwnedPipelineCache pipeline_cache;
+  std::unique_ptr<Transfer> transfer;
+  std::unique_ptr<KernelCache> kernels;
+};
+
+}  // namespace vktrain::runtime

@@ -1,0 +1,13 @@
+// What a Kernel is made of. Private to the runtime room.
+#pragma once
+
+#include "runtime/kernel.h"
+#include "runtime/logical_device.h"
+
+namespace vktrain::runtime {
+
+struct Kernel::Impl {
+  OwnedPipeline pipeline;
+};
+
+}  // namespace vktrain::runtime
