@@ -7,6 +7,8 @@
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
 #include "nn/ops/gemm_variants.h"
+#include "nn/reference/activation.h"
+#include "nn/reference/bias_add.h"
 #include "nn/reference/gemm.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"

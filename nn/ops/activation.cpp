@@ -1,0 +1,116 @@
+#include "nn/ops/activation.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "nn/differentiate.h"
+#include "nn/lowering.h"
+#include "nn/ops/column_tile.h"
+#include "nn/reference/activation.h"
+#include "nn/reference/reference_memory.h"
+#include "runtime/error.h"
+
+namespace vktrain::nn {
+namespace {
+
+// Mirrors shaders/activation_forward.comp.
+struct ForwardPush {
+  std::uint32_t count, x_replica, y_replica;
+  float alpha;
+};
+
+// Mirrors shaders/activation_backward.comp.
+struct BackwardPush {
+  std::uint32_t count, dy_replica, y_replica, dx_replica;
+  float alpha;
+};
+
+// Floating point operations per element, a division or exponential counted as one.
+double operations_per_element(Activation kind) { return kind == Activation::relu ? 1 : 8; }
+
+}  // namespace
+
+std::string_view to_string(Activation kind) {
+  switch (kind) {
+    case Activation::none:
+      return "none";
+    case Activation::relu:
+      return "relu";
+    case Activation::tanh:
+      return "tanh";
+    case Activation::sigmoid:
+      return "sigmoid";
+    case Activation::elu:
+      return "elu";
+  }
+  return "?";
+}
+
+ValueId activation(Graph& graph, ValueId x, const ActivationSpec& activation,
+                   std::string_view label) {
+  if (activation.kind == Activation::none) return x;
+  if (activation.kind == Activation::elu &&
+      !(activation.alpha > 0 && std::isfinite(activation.alpha))) {
+    throw Error(fmt::format("[activation] {}: expected a positive alpha for elu, found {}", label,
+                            activation.alpha));
+  }
+  const ValueId y = graph.add_activation(fmt::format("{}.{}", label, to_string(activation.kind)),
+                                         graph.value(x).shape);
+  graph.add(std::make_unique<ActivationForward>(x, y, activation)).label = label;
+  return y;
+}
+
+void ActivationForward::differentiate(Differentiator& differentiator) const {
+  const ValueId dy = differentiator.gradient_of(y());
+  if (!differentiator.needs_gradient(x())) return;
+  const ValueId dx = differentiator.new_gradient(x());
+  differentiator.graph().add(std::make_unique<ActivationBackward>(dy, y(), dx, activation_)).label =
+      label;
+}
+
+void ActivationForward::lower(Lowering& l) const {
+  const std::int64_t size = l.layout(x()).size();
+  PlannedDispatch d;
+  d.label = fmt::format("{} {}", label, to_string(activation_.kind));
+  d.shader = "activation_forward";
+  d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
+  d.bindings = {l.read(x()), l.write(y())};
+  d.push = push_bytes(ForwardPush{to_u32(size / 4), l.replica_stride(x()) / 4,
+                                  l.replica_stride(y()) / 4, activation_.alpha});
+  d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
+  d.flops = operations_per_element(activation_.kind) * static_cast<double>(size);
+  d.bytes = bytes_of(2 * size);
+  l.dispatch(std::move(d));
+}
+
+void ActivationForward::reference(ReferenceMemory& memory) const {
+  for (std::size_t i = 0; i < memory[y()].size(); ++i) {
+    memory[y()][i] = reference::activation(activation_, memory[x()][i]);
+  }
+}
+
+void ActivationBackward::lower(Lowering& l) const {
+  const std::int64_t size = l.layout(y()).size();
+  PlannedDispatch d;
+  d.label = fmt::format("{} {} backward", label, to_string(activation_.kind));
+  d.shader = "activation_backward";
+  d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
+  d.bindings = {l.read(dy()), l.read(y()), l.write(dx())};
+  d.push = push_bytes(BackwardPush{to_u32(size / 4), l.replica_stride(dy()) / 4,
+                                   l.replica_stride(y()) / 4, l.replica_stride(dx()) / 4,
+                                   activation_.alpha});
+  d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
+  d.flops = 3.0 * static_cast<double>(size);
+  d.bytes = bytes_of(3 * size);
+  l.dispatch(std::move(d));
+}
+
+void ActivationBackward::reference(ReferenceMemory& memory) const {
+  for (std::size_t i = 0; i < memory[dx()].size(); ++i) {
+    memory[dx()][i] =
+        memory[dy()][i] * reference::activation_derivative(activation_, memory[y()][i]);
+  }
+}
+
+}  // namespace vktrain::nn

@@ -1,0 +1,44 @@
+// Host side of shaders/column_tile.glsl (a workgroup of 4 vec4 columns by many rows) and of the
+// elementwise kernels (one vec4 an invocation).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "nn/lowering.h"
+
+namespace vktrain::nn {
+
+inline constexpr std::uint32_t kElementwiseWorkgroup = 64;
+
+namespace column_tile {
+
+inline constexpr std::uint32_t kColumnLanes = 4;  // vec4
+
+// Kernels that reduce have few workgroups: a GPU wants each as wide as the floor allows, a CPU
+// driver runs it on one core and gains nothing from more invocations.
+inline std::uint32_t workgroup(const runtime::DeviceProfile& device) {
+  return device.kind == runtime::DeviceKind::cpu ? 64 : 128;
+}
+
+inline std::uint32_t column_groups(const Layout& layout) {
+  return static_cast<std::uint32_t>(divide_up(layout.row_stride / 4, kColumnLanes));
+}
+
+// Groups of an elementwise kernel whose tiles stride over the rows, about 4 rows an invocation.
+inline std::array<std::uint32_t, 3> elementwise_groups(const Layout& layout,
+                                                       std::uint32_t workgroup) {
+  const std::int64_t rows_per_group = 4 * workgroup / kColumnLanes;
+  const std::int64_t row_groups = divide_up(layout.rows, rows_per_group);
+  return {column_groups(layout),
+          static_cast<std::uint32_t>(std::min<std::int64_t>(row_groups, 65535)), 1};
+}
+
+}  // namespace column_tile
+
+inline std::uint32_t to_u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+
+inline double bytes_of(std::int64_t elements) { return 4.0 * static_cast<double>(elements); }
+
+}  // namespace vktrain::nn

@@ -1,0 +1,41 @@
+// Dropout (Srivastava et al. 2014), scaled while training: y = keep ? x / (1 - p) : 0.
+// The mask is never stored: forward and backward draw it from Philox4x32-10 with the replica's seed
+// as key and (vec4 index in the padded layout, step, slot, 0) as counter. An element is kept when
+// float(word >> 8) * 2^-24 >= p, so p = 0 is the identity.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "nn/operation.h"
+#include "nn/ops/step_state.h"
+
+namespace vktrain::nn {
+
+// `slot` numbers the network's dropout layers; the probability is Hyperparameters::dropout[slot].
+// Throws Error when slot >= kMaxDropoutLayers. For evaluation leave the operation out.
+ValueId dropout(Graph& graph, ValueId x, std::uint32_t slot, const StepInputs& inputs,
+                std::string_view label);
+
+// Its own derivative: the same mask applied to the gradient.
+class Dropout : public Operation {
+ public:
+  Dropout(ValueId x, ValueId y, std::uint32_t slot, ValueId state, ValueId hyperparameters)
+      : Operation({x, state, hyperparameters}, {y}), slot_(slot) {}
+
+  std::string_view kind() const override { return "dropout"; }
+  void differentiate(Differentiator& differentiator) const override;
+  void lower(Lowering& lowering) const override;
+  void reference(ReferenceMemory& memory) const override;
+
+  ValueId x() const { return inputs_[0]; }
+  ValueId state() const { return inputs_[1]; }
+  ValueId hyperparameters() const { return inputs_[2]; }
+  ValueId y() const { return outputs_[0]; }
+  std::uint32_t slot() const { return slot_; }
+
+ private:
+  std::uint32_t slot_;
+};
+
+}  // namespace vktrain::nn

@@ -1,0 +1,13 @@
+// Double-precision twins of nn/ops/activation.
+#pragma once
+
+#include "nn/ops/activation.h"
+
+namespace vktrain::nn::reference {
+
+// y = f(x)
+double activation(const ActivationSpec& activation, double x);
+// f'(x) as a function of y = f(x)
+double activation_derivative(const ActivationSpec& activation, double y);
+
+}  // namespace vktrain::nn::reference

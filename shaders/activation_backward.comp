@@ -1,0 +1,27 @@
+// dx = dy * f'(y), one vec4 an invocation.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "activation.glsl"
+#include "common.glsl"
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ACTIVATION = 0;
+
+layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Y { vec4 y[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer DX { vec4 dx[]; };
+
+// In vec4.
+layout(push_constant, std430) uniform Push {
+    uint count;
+    uint dy_replica;
+    uint y_replica;
+    uint dx_replica;
+    float alpha;
+} p;
+
+void main() {
+    uint item = item_index();
+    if (item >= p.count) return;
+    vec4 derivative = activation_derivative(ACTIVATION, y[replica() * p.y_replica + item], p.alpha);
+    dx[replica() * p.dx_replica + item] = dy[replica() * p.dy_replica + item] * derivative;
+}

@@ -1,0 +1,25 @@
+// y = f(x), one vec4 an invocation; padding goes through the same function and stays finite.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "activation.glsl"
+#include "common.glsl"
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ACTIVATION = 0;
+
+layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
+layout(set = 0, binding = 1, std430) writeonly buffer Y { vec4 y[]; };
+
+// In vec4.
+layout(push_constant, std430) uniform Push {
+    uint count;
+    uint x_replica;
+    uint y_replica;
+    float alpha;
+} p;
+
+void main() {
+    uint item = item_index();
+    if (item >= p.count) return;
+    y[replica() * p.y_replica + item] =
+        activate(ACTIVATION, x[replica() * p.x_replica + item], p.alpha);
+}

@@ -1,0 +1,38 @@
+// Evaluation form of batch normalisation for [N, C], with the running statistics.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "column_tile.glsl"
+#include "common.glsl"
+layout(local_size_x_id = 0) in;
+
+layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Weight { vec4 weight[]; };
+layout(set = 0, binding = 2, std430) readonly buffer Bias { vec4 bias[]; };
+layout(set = 0, binding = 3, std430) readonly buffer RunningMean { vec4 running_mean[]; };
+layout(set = 0, binding = 4, std430) readonly buffer RunningVar { vec4 running_var[]; };
+layout(set = 0, binding = 5, std430) writeonly buffer Y { vec4 y[]; };
+
+// Strides in vec4.
+layout(push_constant, std430) uniform Push {
+    uint rows;
+    uint row_stride;
+    uint x_replica;
+    uint parameter_replica;
+    uint state_replica;
+    uint y_replica;
+    float epsilon;
+} p;
+
+void main() {
+    if (column4() >= p.row_stride) return;
+    uint parameter = replica() * p.parameter_replica + column4();
+    uint state = replica() * p.state_replica + column4();
+    vec4 mean = running_mean[state];
+    vec4 scale = weight[parameter] * inversesqrt(running_var[state] + p.epsilon);
+    vec4 offset = bias[parameter];
+    uint step = gl_NumWorkGroups.y * row_lanes();
+    for (uint row = gl_WorkGroupID.y * row_lanes() + row_lane(); row < p.rows; row += step) {
+        uint i = row * p.row_stride + column4();
+        y[replica() * p.y_replica + i] = (x[replica() * p.x_replica + i] - mean) * scale + offset;
+    }
+}
