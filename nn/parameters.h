@@ -20,7 +20,7 @@ namespace vktrain::nn {
 struct Parameter {
   std::string name;  // as PyTorch's state_dict: "1.weight"
   Shape shape;       // as PyTorch's: [out, in]
-  Initializer initializer;
+  Initializer initializer = {};
   std::int64_t fan_in = 0;
   std::int64_t fan_out = 0;
   bool trainable = true;   // false: a state such as running_mean
@@ -74,6 +74,9 @@ class ParameterStorage {
   const ParameterSet& set() const { return *set_; }
   const ParameterLayout& layout() const { return layout_; }
   std::uint32_t replicas() const { return replicas_; }
+  std::uint32_t optimizer_slots() const {
+    return static_cast<std::uint32_t>(optimizer_state_.size());
+  }
 
   runtime::Slice parameters() const { return parameters_; }
   runtime::Slice gradients() const { return gradients_; }
