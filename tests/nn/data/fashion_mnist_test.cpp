@@ -1,0 +1,126 @@
+// Where FashionMNIST is looked for, and small sets in its place.
+#include "nn/data/fashion_mnist.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "tests/nn/data/idx_files.h"
+#include "tests/nn/expect_error.h"
+
+namespace vktrain::nn {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Puts the environment back when a test ends.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    value ? ::setenv(name, value, 1) : ::unsetenv(name);
+  }
+  ~ScopedVariable() { old_ ? ::setenv(name_, old_->c_str(), 1) : ::unsetenv(name_); }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+class FashionMnistTest : public ::testing::Test {
+ protected:
+  // A set of 4 training and 2 test images of 3x2 pixels; the test files compressed.
+  fs::path make_set(const std::string& name, std::uint32_t test_width = 2) {
+    const fs::path folder = folder_ / name;
+    fs::create_directories(folder);
+    write_bytes(folder / "train-images-idx3-ubyte", idx_bytes({4, 3, 2}, counting_bytes(24)));
+    write_bytes(folder / "train-labels-idx1-ubyte", idx_bytes({4}, {0, 1, 2, 9}));
+    write_bytes(folder / "t10k-images-idx3-ubyte.gz",
+                gzip_bytes(idx_bytes({2, 3, test_width}, counting_bytes(6 * test_width))));
+    write_bytes(folder / "t10k-labels-idx1-ubyte.gz", gzip_bytes(idx_bytes({2}, {3, 4})));
+    return folder;
+  }
+
+  TemporaryFolder folder_;
+  ScopedVariable no_data_{"VKTRAIN_DATA", nullptr};
+};
+
+TEST_F(FashionMnistTest, LoadsBothSets) {
+  const FashionMnist data = load_fashion_mnist(make_set("set"));
+  EXPECT_EQ(data.train.count, 4);
+  EXPECT_EQ(data.train.height, 3);
+  EXPECT_EQ(data.train.width, 2);
+  EXPECT_EQ(data.train.labels, (Bytes{0, 1, 2, 9}));
+  EXPECT_EQ(data.test.count, 2);
+  EXPECT_EQ(data.test.labels, (Bytes{3, 4}));
+  EXPECT_EQ(data.test.classes, 10);
+  EXPECT_EQ(data.folder, folder_ / "set");
+}
+
+TEST_F(FashionMnistTest, RefusesSetsThatDontFitTogether) {
+  expect_error([&] { load_fashion_mnist(make_set("set", 5)); }, {"1x3x2", "1x3x5"});
+  expect_error([&] { load_fashion_mnist(folder_ / "none"); }, {"train-images-idx3-ubyte"});
+}
+
+TEST_F(FashionMnistTest, TheOptionComesFirstThenTheVariableThenThePlaces) {
+  const fs::path given = make_set("given");
+  const fs::path named = make_set("named");
+  const fs::path place = make_set("place");
+  EXPECT_EQ(find_fashion_mnist({}, {folder_ / "empty", place, given}), place);
+  const ScopedVariable variable("VKTRAIN_DATA", named.c_str());
+  EXPECT_EQ(find_fashion_mnist({}, {place}), named);
+  EXPECT_EQ(find_fashion_mnist(given, {place}), given);
+}
+
+TEST_F(FashionMnistTest, ANamedFolderIsNeverPassedOver) {
+  const fs::path place = make_set("place");
+  const fs::path partial = make_set("partial");
+  fs::remove(partial / "t10k-labels-idx1-ubyte.gz");
+  expect_error([&] { find_fashion_mnist(partial, {place}); },
+               {"--data", "partial", "t10k-labels-idx1-ubyte"});
+  expect_error([&] { find_fashion_mnist(folder_ / "none", {place}); }, {"--data", "not a folder"});
+  const ScopedVariable variable("VKTRAIN_DATA", partial.c_str());
+  expect_error([&] { find_fashion_mnist({}, {place}); }, {"VKTRAIN_DATA", "t10k-labels"});
+}
+
+TEST_F(FashionMnistTest, NothingFoundNamesEveryPlaceAndTheWaysOut) {
+  const fs::path partial = make_set("partial");
+  fs::remove(partial / "train-labels-idx1-ubyte");
+  expect_error(
+      [&] {
+        find_fashion_mnist({}, {folder_ / "first", partial});
+      },
+      {"first'", "partial' (lacks 'train-labels-idx1-ubyte')",
+       "sudo apt install dataset-fashion-mnist", "vktrain data fetch", "--data", "VKTRAIN_DATA"});
+}
+
+TEST_F(FashionMnistTest, PlacesFollowTheEnvironment) {
+  const ScopedVariable data("XDG_DATA_DIRS", "/opt/share:relative::/usr/share/");
+  const ScopedVariable home("HOME", "/home/someone");
+  {
+    const ScopedVariable cache("XDG_CACHE_HOME", "/var/tmp/cache");
+    EXPECT_EQ(fashion_mnist_places(),
+              (std::vector<fs::path>{"/usr/share/datasets/fashion-mnist",
+                                     "/opt/share/datasets/fashion-mnist",
+                                     "/var/tmp/cache/vktrain/fashion-mnist"}));
+  }
+  const ScopedVariable relative("XDG_CACHE_HOME", "not/absolute");
+  EXPECT_EQ(fashion_mnist_cache(), "/home/someone/.cache/vktrain/fashion-mnist");
+  const ScopedVariable no_home("HOME", nullptr);
+  EXPECT_EQ(fashion_mnist_places().size(), 2U);
+  expect_error([] { fashion_mnist_cache(); }, {"XDG_CACHE_HOME", "HOME"});
+}
+
+TEST(LabelNames, AreInTheOrderOfTheLabels) {
+  EXPECT_EQ(label_names()[0], "T-shirt/top");
+  EXPECT_EQ(label_names()[9], "Ankle boot");
+}
+
+}  // namespace
+}  // namespace vktrain::nn
