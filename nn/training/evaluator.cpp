@@ -1,0 +1,116 @@
+#include "nn/training/evaluator.h"
+
+#include <cmath>
+
+#include "nn/fusion.h"
+#include "nn/layers/model.h"
+#include "nn/ops/end_step.h"
+
+namespace vktrain::nn {
+namespace {
+
+
+EvaluationMetrics summarize(std::span<const StepMetrics> steps, std::int64_t images,
+                            std::int64_t batch_size, AccuracyRule rule) {
+  EvaluationMetrics result;
+  result.images = images;
+  double loss_sum = 0, loss_mean = 0, square_sum = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const std::int64_t done = static_cast<std::int64_t>(i) * batch_size;
+    const auto batch = static_cast<double>(std::min(batch_size, images - done));
+    const double accuracy = steps[i].correct / batch;
+    result.correct += steps[i].correct;
+    loss_sum += steps[i].loss * batch;
+    loss_mean += steps[i].loss;
+    result.batch_mean_accuracy += accuracy;
+    square_sum += accuracy * accuracy;
+  }
+  const auto batches = static_cast<double>(steps.size());
+  result.batch_mean_accuracy /= batches;
+  const double variance =
+      square_sum / batches - result.batch_mean_accuracy * result.batch_mean_accuracy;
+  result.batch_sigma = std::sqrt(std::max(0.0, variance));
+  result.exact_accuracy = static_cast<double>(result.correct) / static_cast<double>(images);
+  const bool exact = rule == AccuracyRule::exact;
+  result.accuracy = exact ? result.exact_accuracy : result.batch_mean_accuracy;
+  result.loss = exact ? loss_sum / static_cast<double>(images) : loss_mean / batches;
+  return result;
+}
+
+}  // namespace
+
+Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
+                     ParameterSet& parameters, ParameterStorage& storage,
+                     const DeviceDataset& dataset, std::vector<std::vector<std::uint32_t>> indices,
+                     std::int64_t batch_size)
+    : pacer_(device.profile()),
+      replicas_(static_cast<std::uint32_t>(indices.size())),
+      images_(static_cast<std::int64_t>(indices.at(0).size())),
+      batch_size_(std::min(batch_size, images_)),
+      graph_(parameters),
+      arena_(device, "evaluation") {
+  const std::int64_t steps = divide_up(images_, batch_size_);
+  const StepInputs step = add_step_inputs(graph_, steps);
+  const auto& in = experiment.model.input;
+  const DatasetInputs inputs =
+      add_dataset_inputs(graph_, {in[0], in[1], in[2]}, dataset.count(), images_);
+  const Batch batch =
+      gather_batch(graph_, inputs, step, {experiment.data.mean, experiment.data.std}, batch_size_);
+  logits_ = build_model(graph_, experiment, batch.x, step, ModelMode::evaluate).logits;
+  graph_.keep(logits_);
+  end_step(graph_, softmax_cross_entropy(graph_, logits_, batch.labels), step);
+  fuse(graph_);
+
+  state_ = std::make_unique<ReplicaBuffer<StepState>>(device, arena_, 1, replicas_, "step state");
+  metrics_ =
+      std::make_unique<ReplicaBuffer<StepMetrics>>(device, arena_, steps, replicas_, "metrics");
+  index_buffer_ =
+      std::make_unique<ReplicaBuffer<std::uint32_t>>(device, arena_, images_, replicas_, "indices");
+  for (std::uint32_t r = 0; r < replicas_; ++r) index_buffer_->upload(r, indices[r]);
+
+  std::map<ValueId, runtime::Slice> externals = {{step.state, state_->slice()},
+                                                 {step.metrics, metrics_->slice()},
+                                                 {inputs.indices, index_buffer_->slice()}};
+  dataset.bind(inputs, externals);
+  const auto make = [&](std::int64_t size) {
+    return std::make_unique<Executable>(
+        device, graph_, storage, PlanOptions{.batch = size, .replicas = replicas_}, externals);
+  };
+  full_ = make(batch_size_);
+  if (images_ % batch_size_ != 0) last_ = make(images_ % batch_size_);
+}
+
+Evaluator::~Evaluator() = default;
+
+void Evaluator::rewind() {
+  const StepState start;
+  for (std::uint32_t r = 0; r < replicas_; ++r) state_->upload(r, {&start, 1});
+}
+
+std::vector<EvaluationMetrics> Evaluator::run(AccuracyRule rule) {
+  rewind();
+  const auto full_steps = static_cast<std::uint32_t>(images_ / batch_size_);
+  pacer_.run_all(*full_, full_steps);
+  if (last_) last_->run();
+  std::vector<EvaluationMetrics> results(replicas_);
+  const auto steps = static_cast<std::size_t>(divide_up(images_, batch_size_));
+  for (std::uint32_t r = 0; r < replicas_; ++r) {
+    results[r] = summarize(metrics_->download(r, 0, steps), images_, batch_size_, rule);
+  }
+  return results;
+}
+
+std::vector<float> Evaluator::logits(std::uint32_t replica) {
+  rewind();
+  std::vector<float> all;
+  const std::int64_t full_steps = images_ / batch_size_;
+  for (std::int64_t step = 0; step < divide_up(images_, batch_size_); ++step) {
+    Executable& executable = step < full_steps ? *full_ : *last_;
+    executable.run();
+    const std::vector<float> batch = executable.read(logits_, replica);
+    all.insert(all.end(), batch.begin(), batch.end());
+  }
+  return all;
+}
+
+}  // namespace vktrain::nn

@@ -1,0 +1,407 @@
+#include "nn/training/trainer.h"
+
+#include <chrono>
+#include <map>
+
+#include "nn/differentiate.h"
+#include "nn/executable.h"
+#include "nn/ops/end_step.h"
+#include "nn/training/checkpoint.h"
+#include "nn/training/device_dataset.h"
+#include "nn/training/evaluator.h"
+#include "nn/training/penalty.h"
+#include "nn/training/replica_check.h"
+#include "nn/training/submission_pacer.h"
+
+namespace vktrain::nn {
+namespace {
+
+Hyperparameters hyperparameters_of(const Experiment& experiment) {
+  Hyperparameters result;
+  result.seed[0] = static_cast<std::uint32_t>(experiment.training.seed);
+  result.seed[1] = static_cast<std::uint32_t>(experiment.training.seed >> 32);
+  fill_hyperparameters(experiment.optimizer, result);
+  const std::vector<double> dropout = dropout_probabilities(experiment);
+  for (std::size_t i = 0; i < dropout.size(); ++i) {
+    result.dropout[i] = static_cast<float>(dropout[i]);
+  }
+  return result;
+}
+
+std::vector<OptimizerConfig> optimizers_of(std::span<const Experiment> replicas) {
+  std::vector<OptimizerConfig> configs;
+  for (const Experiment& experiment : replicas) configs.push_back(experiment.optimizer);
+  return configs;
+}
+
+// The graph of a training step.
+struct StepGraph {
+  explicit StepGraph(ParameterSet& parameters) : graph(parameters) {}
+
+  Graph graph;
+  StepInputs step;
+  DatasetInputs dataset;
+  Model model;
+};
+
+void build_step(StepGraph& g, const Experiment& experiment, const OptimizerConfig& optimizer,
+                std::int64_t dataset_count, std::int64_t images, const FusionOptions& fusion) {
+  const std::int64_t batch_size = experiment.training.batch_size;
+  const auto& in = experiment.model.input;
+  g.step = add_step_inputs(g.graph, divide_up(images, batch_size));
+  g.dataset = add_dataset_inputs(g.graph, {in[0], in[1], in[2]}, dataset_count, images);
+  const Batch batch = gather_batch(g.graph, g.dataset, g.step,
+                                   {experiment.data.mean, experiment.data.std}, batch_size);
+  g.model = build_model(g.graph, experiment, batch.x, g.step, ModelMode::train);
+  const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels);
+  differentiate(g.graph, loss.loss);
+  const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
+  end_step(g.graph, loss, g.step, penalty);
+  fuse(g.graph, fusion);
+}
+
+}  // namespace
+
+std::vector<Experiment> expand_replicas(const Experiment& experiment) {
+  std::vector<Experiment> replicas;
+  for (const ReplicaSpec& spec : replicas_of(experiment)) {
+    Experiment replica = experiment;
+    replica.training.seed = spec.seed;
+    replica.training.seeds.clear();
+    replica.optimizer.learning_rate = spec.learning_rate;
+    replica.learning_rates.clear();
+    replicas.push_back(std::move(replica));
+  }
+  return replicas;
+}
+
+class Trainer::Impl {
+ public:
+  Impl(runtime::Device& device, std::vector<Experiment> replicas, const ImageSet& train,
+       const ImageSet& test, const TrainerOptions& options);
+
+  std::vector<EpochMetrics> train(TrainObserver& observer);
+
+  const Experiment& first() const { return experiments_.front(); }
+  std::uint32_t count() const { return static_cast<std::uint32_t>(experiments_.size()); }
+
+  runtime::Device* device_;
+  TrainerOptions options_;
+  std::vector<Experiment> experiments_;
+  std::vector<Split> splits_;
+  std::int64_t images_;           // of an epoch
+  std::int64_t steps_per_epoch_;  // the last, smaller one included
+  std::int64_t total_steps_;
+  DeviceDataset dataset_;
+  ParameterSet parameters_;
+  StepGraph step_graph_;
+  std::unique_ptr<ParameterStorage> storage_;
+  runtime::Arena arena_;
+  ReplicaBuffer<StepState> state_;
+  ReplicaBuffer<StepTableEntry> table_;
+  ReplicaBuffer<Hyperparameters> hyperparameters_;
+  ReplicaBuffer<StepMetrics> metrics_;
+  ReplicaBuffer<std::uint32_t> indices_;
+  std::unique_ptr<Executable> full_;  // null when an epoch is smaller than a batch
+  std::unique_ptr<Executable> last_;  // null when the batches come out even
+  std::unique_ptr<Evaluator> validation_;
+  std::unique_ptr<Evaluator> test_;
+  SubmissionPacer pacer_;
+  std::int64_t steps_done_ = 0;
+  std::vector<std::int64_t> batches_tracked_;  // of a loaded model, per replica
+
+ private:
+  void make_executables();
+  void make_evaluators();
+  void initialize_parameters();
+  void start_epoch(std::int64_t epoch);
+  double run_steps(std::int64_t epoch, std::int64_t steps, TrainObserver& observer);
+  void report_progress(std::int64_t epoch, std::int64_t done, double seconds,
+                       TrainObserver& observer) const;
+  StepRecord record_of(std::uint32_t replica, std::int64_t index, const StepMetrics& step) const;
+  std::int64_t batch_of(std::int64_t index) const;
+  EpochMetrics summarize(std::uint32_t replica, std::int64_t steps, TrainObserver& observer) const;
+  std::vector<EpochMetrics> finish_epoch(std::int64_t epoch, std::int64_t steps, double seconds,
+                                         TrainObserver& observer);
+};
+
+namespace {
+
+std::vector<Split> make_splits(std::span<const Experiment> experiments, const ImageSet& train) {
+  std::vector<Split> splits;
+  for (const Experiment& experiment : experiments) {
+    splits.push_back(make_split(experiment.data.split, train.labels, experiment.training.seed));
+  }
+  return splits;
+}
+
+std::int64_t total_steps(const TrainingSpec& training, std::int64_t steps_per_epoch) {
+  const std::int64_t all = training.epochs * steps_per_epoch;
+  return training.steps > 0 ? std::min(training.steps, all) : all;
+}
+
+}  // namespace
+
+Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
+                    const ImageSet& train, const ImageSet& test, const TrainerOptions& options)
+    : device_(&device),
+      options_(options),
+      experiments_(check_replicas(std::move(replicas), train)),
+      splits_(make_splits(experiments_, train)),
+      images_(static_cast<std::int64_t>(splits_.front().train.size())),
+      steps_per_epoch_(divide_up(images_, first().training.batch_size)),
+      total_steps_(total_steps(first().training, steps_per_epoch_)),
+      dataset_(device, train, test),
+      step_graph_(parameters_),
+      arena_(device, "training"),
+      state_(device, arena_, 1, count(), "step state"),
+      table_(device, arena_, steps_per_epoch_, count(), "step table"),
+      hyperparameters_(device, arena_, 1, count(), "hyperparameters"),
+      metrics_(device, arena_, steps_per_epoch_, count(), "metrics"),
+      indices_(device, arena_, images_, count(), "indices"),
+      pacer_(device.profile()),
+      batches_tracked_(experiments_.size(), 0) {
+  const OptimizerConfig optimizer = combine_optimizers(optimizers_of(experiments_));
+  build_step(step_graph_, first(), optimizer, dataset_.count(), images_, options_.fusion);
+  storage_ = std::make_unique<ParameterStorage>(device, parameters_, count(),
+                                                optimizer_slots(optimizer));
+  initialize_parameters();
+  make_executables();
+  make_evaluators();
+}
+
+// Each replica draws with initialisers of its own, which the shared parameter set cannot hold.
+void Trainer::Impl::initialize_parameters() {
+  for (std::uint32_t r = 0; r < count(); ++r) {
+    const Experiment& experiment = experiments_[r];
+    storage_->initialize(r, experiment.training.seed, optimizer_fill(experiment.optimizer));
+    if (r > 0) {
+      ParameterSet own;
+      StepGraph graph(own);
+      build_step(graph, experiment, experiment.optimizer, dataset_.count(), images_, {});
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        const Parameter& p = own[i];
+        storage_->write(i, r, initial_values(p.initializer, p.shape.elements(), p.fan_in,
+                                             p.fan_out, experiment.training.seed,
+                                             static_cast<std::uint32_t>(i)));
+      }
+    }
+    const Hyperparameters values = hyperparameters_of(experiment);
+    hyperparameters_.upload(r, {&values, 1});
+    const StepState start;
+    state_.upload(r, {&start, 1});
+  }
+}
+
+void Trainer::Impl::make_executables() {
+  const StepInputs& step = step_graph_.step;
+  std::map<ValueId, runtime::Slice> externals = {
+      {step.state, state_.slice()},
+      {step.table, table_.slice()},
+      {step.hyperparameters, hyperparameters_.slice()},
+      {step.metrics, metrics_.slice()},
+      {step_graph_.dataset.indices, indices_.slice()}};
+  dataset_.bind(step_graph_.dataset, externals);
+  const auto make = [&](std::int64_t size) {
+    return std::make_unique<Executable>(*device_, step_graph_.graph, *storage_,
+                                        PlanOptions{.batch = size, .replicas = count()}, externals,
+                                        options_.profile);
+  };
+  const std::int64_t batch = first().training.batch_size;
+  if (images_ >= batch) full_ = make(batch);
+  if (images_ % batch != 0) last_ = make(images_ % batch);
+}
+
+void Trainer::Impl::make_evaluators() {
+  std::vector<std::vector<std::uint32_t>> validation, test;
+  for (const Split& split : splits_) {
+    validation.push_back(split.validation);
+    test.push_back(dataset_.test_indices());
+  }
+  const TrainingSpec& training = first().training;
+  if (!validation.front().empty()) {
+    validation_ = std::make_unique<Evaluator>(*device_, first(), parameters_, *storage_, dataset_,
+                                              validation, training.val_batch_size);
+  }
+  test_ = std::make_unique<Evaluator>(*device_, first(), parameters_, *storage_, dataset_, test,
+                                      training.test_batch_size);
+}
+
+void Trainer::Impl::start_epoch(std::int64_t epoch) {
+  for (std::uint32_t r = 0; r < count(); ++r) {
+    const Experiment& experiment = experiments_[r];
+    indices_.upload(r, experiment.data.shuffle
+                           ? permutation(splits_[r].train, experiment.training.seed,
+                                         static_cast<std::uint32_t>(epoch))
+                           : splits_[r].train);
+    std::vector<StepTableEntry> table;
+    for (std::int64_t i = 0; i < steps_per_epoch_; ++i) {
+      table.push_back(step_table_entry(experiment.optimizer,
+                                       static_cast<std::uint64_t>(steps_done_ + i + 1),
+                                       experiment.optimizer.learning_rate));
+    }
+    table_.upload(r, table);
+    const StepState state = {.step = static_cast<std::uint32_t>(steps_done_)};
+    state_.upload(r, {&state, 1});
+  }
+}
+
+std::int64_t Trainer::Impl::batch_of(std::int64_t index) const {
+  const std::int64_t batch = first().training.batch_size;
+  return std::min(batch, images_ - index * batch);
+}
+
+StepRecord Trainer::Impl::record_of(std::uint32_t replica, std::int64_t index,
+                                    const StepMetrics& step) const {
+  const bool penalty = experiments_[replica].metrics.loss_includes_penalty;
+  return {.step = steps_done_ + index + 1,
+          .loss = double{step.loss} + (penalty ? double{step.penalty} : 0.0),
+          .accuracy = static_cast<double>(step.correct) / static_cast<double>(batch_of(index))};
+}
+
+void Trainer::Impl::report_progress(std::int64_t epoch, std::int64_t done, double seconds,
+                                    TrainObserver& observer) const {
+  const std::int64_t images =
+      std::min(done * first().training.batch_size, images_) * std::int64_t{count()};
+  TrainProgress progress;
+  progress.epoch = epoch;
+  progress.epochs = divide_up(total_steps_, steps_per_epoch_);
+  progress.step = steps_done_ + done;
+  progress.steps = total_steps_;
+  progress.images_per_second = static_cast<double>(images) / seconds;
+  progress.seconds_left = seconds / static_cast<double>(done) *
+                          static_cast<double>(total_steps_ - progress.step);
+  if (options_.progress_metrics) {
+    const auto index = static_cast<std::size_t>(done - 1);
+    progress.last = record_of(0, done - 1, metrics_.download(0, index, 1).front());
+  }
+  observer.on_progress(progress);
+}
+
+// Runs the epoch's first `steps` steps; returns the seconds they took.
+double Trainer::Impl::run_steps(std::int64_t epoch, std::int64_t steps, TrainObserver& observer) {
+  const std::int64_t full_steps = std::min(steps, images_ / first().training.batch_size);
+  double seconds = 0;
+  for (std::int64_t done = 0; done < steps;) {
+    const auto start = std::chrono::steady_clock::now();
+    done += done < full_steps
+                ? pacer_.run_some(*full_, static_cast<std::uint32_t>(full_steps - done))
+                : pacer_.run_some(*last_, 1);
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report_progress(epoch, done, seconds, observer);
+  }
+  return seconds;
+}
+
+EpochMetrics Trainer::Impl::summarize(std::uint32_t replica, std::int64_t steps,
+                                      TrainObserver& observer) const {
+  const std::vector<StepMetrics> metrics =
+      metrics_.download(replica, 0, static_cast<std::size_t>(steps));
+  const std::int64_t every = first().training.log_every;
+  std::vector<StepRecord> logged;
+  EpochMetrics result;
+  double images = 0;
+  StepRecord record;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    record = record_of(replica, i, metrics[static_cast<std::size_t>(i)]);
+    if (every > 0 && record.step % every == 0) logged.push_back(record);
+    const auto batch = static_cast<double>(batch_of(i));
+    result.train_loss += record.loss * batch;
+    result.train_accuracy += record.accuracy * batch;
+    images += batch;
+  }
+  if (first().metrics.train == TrainMetric::epoch_mean) {
+    result.train_loss /= images;
+    result.train_accuracy /= images;
+  } else {
+    result.train_loss = record.loss;
+    result.train_accuracy = record.accuracy;
+  }
+  if (!logged.empty()) observer.on_steps(replica, logged);
+  return result;
+}
+
+std::vector<EpochMetrics> Trainer::Impl::finish_epoch(std::int64_t epoch, std::int64_t steps,
+                                                      double seconds, TrainObserver& observer) {
+  const AccuracyRule rule = first().metrics.accuracy;
+  std::vector<EvaluationMetrics> validation;
+  if (validation_) validation = validation_->run(rule);
+  const std::vector<EvaluationMetrics> test = test_->run(rule);
+  std::vector<EpochMetrics> results;
+  for (std::uint32_t r = 0; r < count(); ++r) {
+    const Experiment& experiment = experiments_[r];
+    EpochMetrics metrics = summarize(r, steps, observer);
+    metrics.epoch = epoch;
+    metrics.seconds = seconds;
+    metrics.images_per_second =
+        static_cast<double>(std::min(steps * experiment.training.batch_size, images_)) / seconds;
+    metrics.test = test[r];
+    if (validation_) metrics.validation = validation[r];
+    if (experiment.metrics.loss_includes_penalty) {
+      const double penalty = penalty_of(*storage_, r, experiment.optimizer);
+      metrics.test.loss += penalty;
+      if (metrics.validation) metrics.validation->loss += penalty;
+    }
+    results.push_back(metrics);
+  }
+  steps_done_ += steps;
+  for (std::uint32_t r = 0; r < count(); ++r) observer.on_epoch(r, results[r]);
+  return results;
+}
+
+std::vector<EpochMetrics> Trainer::Impl::train(TrainObserver& observer) {
+  std::vector<EpochMetrics> results;
+  for (std::int64_t epoch = 1; steps_done_ < total_steps_; ++epoch) {
+    start_epoch(epoch);
+    const std::int64_t steps = std::min(steps_per_epoch_, total_steps_ - steps_done_);
+    const double seconds = run_steps(epoch, steps, observer);
+    results = finish_epoch(epoch, steps, seconds, observer);
+  }
+  return results;
+}
+
+Trainer::Trainer(runtime::Device& device, std::vector<Experiment> replicas, const ImageSet& train,
+                 const ImageSet& test, const TrainerOptions& options)
+    : impl_(std::make_unique<Impl>(device, std::move(replicas), train, test, options)) {}
+
+Trainer::~Trainer() = default;
+
+const std::vector<LayerSummary>& Trainer::layers() const { return impl_->step_graph_.model.layers; }
+
+std::int64_t Trainer::parameter_count() const { return impl_->parameters_.trainable_elements(); }
+
+std::uint32_t Trainer::replicas() const { return impl_->count(); }
+
+std::size_t Trainer::dispatches_per_step() const {
+  return (impl_->full_ ? impl_->full_ : impl_->last_)->plan().dispatch_count();
+}
+
+std::int64_t Trainer::planned_bytes() const {
+  return (impl_->full_ ? impl_->full_ : impl_->last_)->plan().arena_size() * 4;
+}
+
+std::int64_t Trainer::least_planned_bytes() const {
+  return (impl_->full_ ? impl_->full_ : impl_->last_)->plan().lower_bound() * 4;
+}
+
+SafeTensors Trainer::parameters(std::uint32_t replica) const {
+  return export_parameters(*impl_->storage_, replica,
+                           impl_->batches_tracked_[replica] + impl_->steps_done_);
+}
+
+void Trainer::load_parameters(std::uint32_t replica, const SafeTensors& tensors) {
+  impl_->batches_tracked_[replica] = import_parameters(*impl_->storage_, replica, tensors);
+}
+
+std::vector<EpochMetrics> Trainer::train(TrainObserver& observer) { return impl_->train(observer); }
+
+std::vector<EvaluationMetrics> Trainer::evaluate_test() {
+  return impl_->test_->run(impl_->first().metrics.accuracy);
+}
+
+std::vector<runtime::DispatchTiming> Trainer::timings() const {
+  const Executable& step = impl_->full_ ? *impl_->full_ : *impl_->last_;
+  return step.commands().timings();
+}
+
+}  // namespace vktrain::nn
