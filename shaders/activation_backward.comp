@@ -3,7 +3,6 @@
 #extension GL_GOOGLE_include_directive : require
 #include "activation.glsl"
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
 layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };

@@ -4,9 +4,8 @@
 //   evaluation: dx = weight * inv_std * dy   (the running statistics do not depend on x)
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "column_tile.glsl"
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
+#include "column_tile.glsl"
 layout(constant_id = 1) const uint TRAINING = 1;
 #include "column_reduce.glsl"
 

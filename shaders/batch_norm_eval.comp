@@ -1,9 +1,8 @@
 // Evaluation form of batch normalisation for [N, C], with the running statistics.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "column_tile.glsl"
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
+#include "column_tile.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Weight { vec4 weight[]; };

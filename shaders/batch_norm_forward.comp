@@ -4,9 +4,8 @@
 // against the standard deviation costs no digits.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "column_tile.glsl"
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
+#include "column_tile.glsl"
 #include "column_reduce.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };

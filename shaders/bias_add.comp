@@ -1,9 +1,8 @@
 // y[n, c] = x[n, c] + bias[c]. A column tile walks down the rows, so that no index is divided.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "column_tile.glsl"
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
+#include "column_tile.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Bias { vec4 bias[]; };

@@ -2,9 +2,8 @@
 // as one chunk finishes large inputs. Padding columns become 0.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "column_tile.glsl"
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
+#include "column_tile.glsl"
 #include "column_reduce.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };

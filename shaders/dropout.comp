@@ -5,7 +5,6 @@
 #include "common.glsl"
 #include "philox.glsl"
 #include "step_state.glsl"
-layout(local_size_x_id = 0) in;
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 1, std430) writeonly buffer Y { vec4 y[]; };

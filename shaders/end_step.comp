@@ -4,7 +4,6 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "step_state.glsl"
-layout(local_size_x = 64) in;
 
 layout(set = 0, binding = 0, std430) readonly buffer Loss { float loss[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Correct { uint correct[]; };
@@ -31,9 +30,12 @@ void main() {
     float loss_sum = 0.0;
     float penalty_sum = 0.0;
     uint correct_sum = 0;
-    for (uint i = lane; i < p.batch; i += 64) {
-        loss_sum += loss[replica() * p.loss_replica + i];
-        correct_sum += correct[replica() * p.correct_replica + i];
+    for (uint first = 0; first < p.batch; first += 64) {
+        uint i = first + lane;
+        if (i < p.batch) {
+            loss_sum += loss[replica() * p.loss_replica + i];
+            correct_sum += correct[replica() * p.correct_replica + i];
+        }
     }
     for (uint i = lane; i < p.penalty_parts; i += 64)
         penalty_sum += penalty[replica() * p.penalty_replica + i];

@@ -4,7 +4,6 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "step_state.glsl"
-layout(local_size_x_id = 0) in;
 
 layout(set = 0, binding = 0, std430) readonly buffer Images { uint images[]; };  // 4 bytes a word
 layout(set = 0, binding = 1, std430) readonly buffer Labels { uint labels[]; };

@@ -3,7 +3,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
 
 layout(set = 0, binding = 0, std430) readonly buffer Partial { vec4 partial_sum[]; };
 layout(set = 0, binding = 1, std430) writeonly buffer C { vec4 c[]; };

@@ -3,7 +3,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-layout(local_size_x_id = 0) in;
 
 layout(constant_id = 1) const uint WRITE_LOSS = 1;
 layout(constant_id = 2) const uint WRITE_GRADIENT = 0;

@@ -37,7 +37,7 @@ void EndStep::lower(Lowering& l) const {
   PlannedDispatch dispatch;
   dispatch.label = "end step";
   dispatch.shader = "end_step";
-  dispatch.constants = {};
+  dispatch.constants = {64};  // as large as the shader's shared arrays
   dispatch.bindings = {l.read(loss_.loss), l.read(loss_.correct),
                        l.read(penalty ? penalty_parts_ : loss_.loss), l.read_write(step_.state),
                        l.write(step_.metrics)};
