@@ -33,14 +33,14 @@ enum class LayerType {
 // values here; nn/experiment/layer_spec.h knows which.
 struct LayerSpec {
   LayerType type = LayerType::flatten;
-  std::int64_t out = 0;                    // linear: units
-  bool bias = true;                        // linear
-  double p = 0.5;                          // dropout: probability of a zero
-  double eps = 1e-5;                       // batch_norm
-  double momentum = 0.1;                   // batch_norm: weight of the new batch's statistics
-  double alpha = 1;                        // elu
-  std::optional<Initializer> weight_init;  // linear: instead of [init] weight
-  std::optional<Initializer> bias_init;    // linear: instead of [init] bias
+  std::int64_t out = 0;   // linear: units
+  bool bias = true;       // linear
+  double p = 0.5;         // dropout: probability of a zero
+  double eps = 1e-5;      // batch_norm
+  double momentum = 0.1;  // batch_norm: weight of the new batch's statistics
+  double alpha = 1;       // elu
+  std::optional<Initializer> weight_init = std::nullopt;  // linear: instead of [init] weight
+  std::optional<Initializer> bias_init = std::nullopt;    // linear: instead of [init] bias
 
   bool operator==(const LayerSpec&) const = default;
 };

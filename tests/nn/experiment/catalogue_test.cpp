@@ -1,0 +1,193 @@
+// The built-in experiments against the catalogue of the reports' runs, field by field.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/vktrain/embedded_experiments.h"
+#include "nn/experiment/experiment_library.h"
+#include "nn/experiment/experiment_toml.h"
+#include "tests/nn/experiment/catalogue_file.h"
+
+namespace vktrain::nn {
+namespace {
+
+using nlohmann::json;
+
+const ExperimentLibrary& library() {
+  static const ExperimentLibrary kLibrary(app::embedded_experiments());
+  return kLibrary;
+}
+
+const json& catalogue() {
+  static const json kCatalogue = json::parse(catalogue_file().front().text());
+  return kCatalogue;
+}
+
+void compare_layers(const Experiment& e, const json& layers) {
+  ASSERT_EQ(e.model.layers.size(), layers.size());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    SCOPED_TRACE(i);
+    const LayerSpec& layer = e.model.layers[i];
+    const json& expected = layers[i];
+    EXPECT_EQ(name_of(layer.type), expected.at("type").get<std::string>());
+    EXPECT_EQ(layer.out, expected.value("out", std::int64_t{0}));
+    EXPECT_EQ(layer.bias, expected.value("bias", true));
+    EXPECT_EQ(layer.p, expected.value("p", LayerSpec().p));
+    EXPECT_EQ(layer.eps, expected.value("eps", LayerSpec().eps));
+    EXPECT_EQ(layer.momentum, expected.value("momentum", LayerSpec().momentum));
+    EXPECT_EQ(layer.weight_init, std::nullopt);
+    EXPECT_EQ(layer.bias_init, std::nullopt);
+  }
+}
+
+void compare_optimizer(const Experiment& e, const json& run) {
+  const OptimizerConfig& optimizer = e.optimizer;
+  EXPECT_EQ(name_of(optimizer.kind), run.at("optimizer").get<std::string>());
+  EXPECT_EQ(optimizer.definition == OptimizerDefinition::keras, run.at("framework") == "keras");
+  EXPECT_EQ(optimizer.learning_rate, run.at("lr").get<double>());
+  EXPECT_EQ(optimizer.weight_decay, run.at("weight_decay").get<double>());
+  EXPECT_EQ(optimizer.l1, run.at("l1").get<double>());
+  EXPECT_EQ(optimizer.l2, run.at("l2").get<double>());
+  for (const auto& [name, value] : run.at("optimizer_params").items()) {
+    SCOPED_TRACE(name);
+    if (name == "nesterov") {
+      EXPECT_EQ(optimizer.nesterov, value.get<bool>());
+      continue;
+    }
+    const double expected = value.get<double>();
+    if (name == "beta1") {
+      EXPECT_EQ(optimizer.beta1, expected);
+    } else if (name == "beta2") {
+      EXPECT_EQ(optimizer.beta2, expected);
+    } else if (name == "eps") {
+      EXPECT_EQ(optimizer.epsilon, expected);
+    } else if (name == "alpha") {
+      EXPECT_EQ(optimizer.alpha, expected);
+    } else if (name == "momentum") {
+      EXPECT_EQ(optimizer.momentum, expected);
+    } else if (name == "dampening") {
+      EXPECT_EQ(optimizer.dampening, expected);
+    } else if (name == "initial_accumulator") {
+      EXPECT_EQ(optimizer.initial_accumulator, expected);
+    } else {
+      ADD_FAILURE() << "nothing compares this setting";
+    }
+  }
+}
+
+Initializer initializer_of(const std::string& text) {
+  if (text == "kaiming_uniform(gain=sqrt(2),fan_in)") return {InitializerKind::kaiming_uniform, 0};
+  if (text == "normal(mean=0,std=1)") return {InitializerKind::normal, 1};
+  if (text == "normal(mean=0,std=0.01)") return {InitializerKind::normal, 0.01};
+  return parse_initializer(text);
+}
+
+void compare_training(const Experiment& e, const json& run) {
+  EXPECT_EQ(json(e.model.input), run.at("input"));
+  EXPECT_EQ(e.data.dataset, "fashion-mnist");
+  EXPECT_EQ(e.data.mean, run.at("mean").get<double>());
+  EXPECT_EQ(e.data.std, run.at("std").get<double>());
+  EXPECT_EQ(e.data.shuffle, run.at("shuffle").get<bool>());
+  EXPECT_EQ(e.training.epochs, run.at("epochs").get<std::int64_t>());
+  EXPECT_EQ(e.training.steps, 0);
+  EXPECT_EQ(e.training.batch_size, run.at("batch_size").get<std::int64_t>());
+  EXPECT_EQ(e.training.val_batch_size, run.at("val_batch_size").get<std::int64_t>());
+  EXPECT_EQ(e.training.test_batch_size, run.at("test_batch_size").get<std::int64_t>());
+  EXPECT_TRUE(e.training.seeds.empty());
+  EXPECT_TRUE(e.learning_rates.empty());
+  EXPECT_EQ(e.init.weight, initializer_of(run.at("weight_init")));
+  EXPECT_EQ(e.init.bias, initializer_of(run.at("bias_init")));
+
+  const std::string split = run.at("split");
+  const auto val_images = run.at("val_images").get<std::int64_t>();
+  if (split.find("stratified") != std::string::npos) {
+    EXPECT_EQ(e.data.split,
+              parse_split_rule(fmt::format("stratified:{}", double(val_images) / 60000)));
+  } else {
+    EXPECT_EQ(e.data.split, parse_split_rule(fmt::format("first:{}", val_images)));
+  }
+
+  const std::string rule = run.at("metric_rule");
+  const auto says = [&](const char* words) { return rule.find(words) != std::string::npos; };
+  EXPECT_EQ(e.metrics.accuracy == AccuracyRule::batch_mean,
+            says("unweighted mean of the per-batch"));
+  EXPECT_EQ(e.metrics.accuracy == AccuracyRule::exact, says("correct / total"));
+  EXPECT_EQ(e.metrics.train == TrainMetric::last_batch,
+            says("loss of the last training mini-batch"));
+  EXPECT_EQ(e.metrics.loss_includes_penalty, says("include the L2/L1 penalty"));
+}
+
+void compare_reported(const Experiment& e, const json& run) {
+  const json& reported = run.at("reported");
+  const auto expected = [&](const char* key) {
+    return reported.contains(key) ? std::optional<double>(reported.at(key).get<double>())
+                                  : std::nullopt;
+  };
+  const ReportedResults& r = e.reported;
+  EXPECT_EQ(r.test_accuracy, expected("test_accuracy"));
+  EXPECT_EQ(r.val_accuracy, expected("val_accuracy"));
+  EXPECT_EQ(r.accuracy, expected("accuracy"));
+  EXPECT_EQ(r.sigma, expected("sigma"));
+  EXPECT_EQ(r.train_loss, expected("train_loss"));
+  EXPECT_EQ(r.val_loss, expected("val_loss"));
+  EXPECT_EQ(r.test_loss, expected("test_loss"));
+  EXPECT_EQ(r.train_seconds, expected("train_seconds"));
+  EXPECT_EQ(r.efficiency, expected("efficiency_weights_per_second"));
+  EXPECT_EQ(r.repeats, run.at("repeats").get<std::int64_t>());
+  EXPECT_EQ(r.parameter_count, run.at("parameter_count").get<std::int64_t>());
+  EXPECT_EQ(parameter_count(e), run.at("parameter_count").get<std::int64_t>());
+  const std::string completeness = run.at("completeness");
+  EXPECT_EQ(r.completeness == Completeness::complete, completeness == "complete");
+  EXPECT_EQ(r.completeness == Completeness::assumed_details, completeness == "assumed-details");
+  EXPECT_EQ(r.completeness == Completeness::prose_only, completeness == "vague");
+  std::vector<std::string> assumed = r.assumed;
+  std::sort(assumed.begin(), assumed.end());
+  EXPECT_EQ(json(assumed), run.at("assumed"));
+}
+
+TEST(Catalogue, EveryFullyConnectedRunIsBuiltInAsTheCatalogueHasIt) {
+  ASSERT_EQ(catalogue().size(), 50u);
+  for (const json& run : catalogue()) {
+    const std::string id = run.at("id");
+    SCOPED_TRACE(id);
+    ASSERT_TRUE(library().contains(id));
+    const Experiment& e = library().find(id);
+    EXPECT_EQ(e.id, id);
+    EXPECT_EQ(e.report, id.substr(0, 1));
+    EXPECT_FALSE(e.description.empty());
+    compare_layers(e, run.at("layers"));
+    compare_optimizer(e, run);
+    compare_training(e, run);
+    compare_reported(e, run);
+  }
+}
+
+TEST(Catalogue, NoFullyConnectedRunIsBuiltInThatTheCatalogueLacks) {
+  std::set<std::string> known;
+  for (const json& run : catalogue()) known.insert(run.at("id"));
+  for (const Experiment* e : library().suite("fcn")) EXPECT_TRUE(known.contains(e->id)) << e->id;
+  EXPECT_EQ(library().suite("fcn").size(), known.size());
+}
+
+TEST(Catalogue, EveryBuiltInExperimentReadsBackFromItsResolvedConfig) {
+  for (const Experiment* e : library().suite("all")) {
+    EXPECT_EQ(parse_experiment(to_toml(*e), e->id), *e) << e->id;
+  }
+}
+
+TEST(Catalogue, TheQuickSuiteIsSmall) {
+  const std::vector<const Experiment*> quick = library().suite("quick");
+  ASSERT_FALSE(quick.empty());
+  std::int64_t multiply_adds = 0;  // of one forward pass per image, times images seen
+  for (const Experiment* e : quick) {
+    EXPECT_TRUE(e->reported.test_accuracy || e->reported.val_accuracy) << e->id;
+    multiply_adds += parameter_count(*e) * e->training.epochs * 60000;
+  }
+  EXPECT_LT(multiply_adds, 300'000'000'000);
+}
+
+}  // namespace
+}  // namespace vktrain::nn
