@@ -244,7 +244,9 @@ void CommandGraph::record() {
   if (impl_->recorded) throw std::logic_error("the command graph is already recorded");
   impl_->kernels.clear();
   for (const Dispatch& dispatch : impl_->dispatches) {
-    impl_->kernels.push_back(&impl_->device->kernels->get(dispatch.kernel));
+    const Kernel& kernel = impl_->device->kernels->get(dispatch.kernel);
+    check_bindings(dispatch, kernel.impl().interface);
+    impl_->kernels.push_back(&kernel);
   }
   impl_->levels = schedule_levels(resource_uses(impl_->dispatches));
   impl_->write_descriptors();

@@ -56,7 +56,9 @@ class CommandGraph {
   // device (bindings, push constants, groups an axis, storage range, offset alignment).
   void add(Dispatch dispatch);
 
-  // Compiles, writes descriptors, records. No `add` afterwards.
+  // Compiles, writes descriptors, records. No `add` afterwards. Throws std::invalid_argument when a
+  // shader uses a binding that its dispatch lacks or writes one that is declared as read (code that
+  // a specialization constant turns off counts), and what KernelCache::get throws.
   void record();
 
   // Replays the recording `repeats` times in one submission without waiting. Submissions run in

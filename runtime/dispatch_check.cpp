@@ -57,4 +57,20 @@ void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile) {
   }
 }
 
+void check_bindings(const Dispatch& dispatch, const ShaderInterface& interface) {
+  for (std::uint32_t slot = 0; slot < 32; ++slot) {
+    const std::uint32_t bit = 1u << slot;
+    if (!(interface.used_bindings & bit)) continue;
+    if (slot >= dispatch.bindings.size()) {
+      refuse(dispatch, "the shader uses binding {}, but only {} are bound", slot,
+             dispatch.bindings.size());
+    }
+    const Binding& binding = dispatch.bindings[slot];
+    if ((interface.written_bindings & bit) && binding.access == Access::read) {
+      refuse(dispatch, "the shader writes binding {} (\"{}\"), which is declared as read", slot,
+             binding.slice.buffer->name());
+    }
+  }
+}
+
 }  // namespace vktrain::runtime

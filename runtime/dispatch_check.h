@@ -3,10 +3,15 @@
 
 #include "runtime/command_graph.h"
 #include "runtime/device.h"
+#include "runtime/shader_interface.h"
 
 namespace vktrain::runtime {
 
 // Throws std::invalid_argument, naming the dispatch, the limit and what was found.
 void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile);
+
+// Throws std::invalid_argument when the shader uses a binding that the dispatch lacks, or writes
+// one that the dispatch declares as read: the barriers would be wrong.
+void check_bindings(const Dispatch& dispatch, const ShaderInterface& interface);
 
 }  // namespace vktrain::runtime

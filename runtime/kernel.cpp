@@ -12,7 +12,7 @@
 #include "runtime/embedded_shaders.h"
 #include "runtime/error.h"
 #include "runtime/kernel_impl.h"
-#include "runtime/spirv_workgroup.h"
+#include "runtime/shader_interface.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -29,9 +29,9 @@ OwnedShaderModule make_module(const LogicalDevice& device, std::span<const std::
   return {device, module};
 }
 
-void check_workgroup(const DeviceProfile& profile, std::span<const std::uint32_t> code,
+void check_workgroup(const DeviceProfile& profile, const ShaderInterface& interface,
                      const KernelKey& key) {
-  const auto size = workgroup_size(code, key.constants);
+  const auto& size = interface.workgroup_size;
   if (!size) return;
   std::uint64_t invocations = 1;
   bool fits = true;
@@ -128,8 +128,9 @@ const Kernel& KernelCache::get(const KernelKey& key) {
   const std::span<const std::uint32_t> code = added != impl_->added.end()
                                                   ? std::span(std::as_const(added->second))
                                                   : shader_code(key.shader);
-  check_workgroup(impl_->device->profile, code, key);
   auto kernel = std::make_unique<Kernel::Impl>();
+  kernel->interface = shader_interface(code, key.constants);
+  check_workgroup(impl_->device->profile, kernel->interface, key);
   kernel->pipeline = make_pipeline(*impl_->device, code, key);
   return impl_->kernels.try_emplace(key, std::move(kernel)).first->second;
 }

@@ -3,11 +3,13 @@
 
 #include "runtime/kernel.h"
 #include "runtime/logical_device.h"
+#include "runtime/shader_interface.h"
 
 namespace vktrain::runtime {
 
 struct Kernel::Impl {
   OwnedPipeline pipeline;
+  ShaderInterface interface;
 };
 
 }  // namespace vktrain::runtime

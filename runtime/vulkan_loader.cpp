@@ -114,8 +114,10 @@ void check(VkResult result, std::string_view what) {
 }
 
 void MessageLog::add(std::string_view message) {
-  std::lock_guard lock(mutex_);
-  messages_.emplace_back(message);
+  {
+    std::lock_guard lock(mutex_);
+    messages_.emplace_back(message);
+  }
   if (handler_) handler_(message);
 }
 

@@ -1,0 +1,28 @@
+// What a SPIR-V module says about itself: workgroup size, bindings used, bindings written. Drivers
+// need not check any of it (some crash), and synchronization validation overlooks writes after
+// writes through descriptors, so the runtime checks it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace vktrain::runtime {
+
+struct ShaderInterface {
+  // With specialization constants applied; empty when the module declares none or it cannot be
+  // evaluated.
+  std::optional<std::array<std::uint32_t, 3>> workgroup_size;
+  // Bit i is binding i of descriptor set 0. Static use: code that a specialization constant turns
+  // off counts, as in the Vulkan specification.
+  std::uint32_t used_bindings = 0;
+  std::uint32_t written_bindings = 0;
+};
+
+// `constants[i]` is the value of specialization constant id i; ids beyond keep their defaults.
+// A module that is not well-formed gives an empty interface.
+ShaderInterface shader_interface(std::span<const std::uint32_t> code,
+                                 std::span<const std::uint32_t> constants);
+
+}  // namespace vktrain::runtime

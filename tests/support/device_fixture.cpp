@@ -1,0 +1,58 @@
+// The shared device as a gtest environment.
+#include "tests/support/device_fixture.h"
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace vktrain::testing {
+namespace {
+
+class DeviceEnvironment : public ::testing::Environment {
+ public:
+  runtime::Device& device() {
+    if (!device_) {
+      const char* selector = std::getenv("VKTRAIN_TEST_DEVICE");
+      const char* validation = std::getenv("VKTRAIN_TEST_VALIDATION");
+      runtime::DeviceOptions options;
+      if (selector) options.selector = selector;
+      options.validate = !validation || std::string_view(validation) != "0";
+      options.on_validation_message = [this](std::string_view message) {
+        if (closing_) ADD_FAILURE() << "while the device was closed: " << message;
+      };
+      device_ = runtime::Device::open(options);
+    }
+    return *device_;
+  }
+
+  // Leaked Vulkan objects are reported when the device closes.
+  void TearDown() override {
+    closing_ = true;
+    device_.reset();
+    closing_ = false;
+  }
+
+ private:
+  std::unique_ptr<runtime::Device> device_;
+  bool closing_ = false;
+};
+
+// gtest owns environments and keeps them until the program ends.
+DeviceEnvironment* const environment = static_cast<DeviceEnvironment*>(
+    ::testing::AddGlobalTestEnvironment(std::make_unique<DeviceEnvironment>().release()));
+
+}  // namespace
+
+runtime::Device& shared_device() { return environment->device(); }
+
+void DeviceTest::SetUp() { messages_before_ = device().validation_messages().size(); }
+
+void DeviceTest::TearDown() {
+  const auto messages = device().validation_messages();
+  for (std::size_t i = messages_before_; i < messages.size(); ++i) {
+    ADD_FAILURE() << "validation: " << messages[i];
+  }
+}
+
+}  // namespace vktrain::testing
