@@ -1,23 +1,20 @@
-// C = A B from registers, without shared memory: an invocation makes 8 rows x 8 columns, rows of A
+// C = A B from registers, without shared memory: an invocation makes 16 rows x 8 columns, rows of A
 // are uniform over the workgroup. For CPU drivers and devices with strong caches.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
 #include "activation.glsl"
 #include "gemm.glsl"
-layout(local_size_x_id = 0) in;
 
-const uint ROWS = 8;
+const uint ROWS = 16;
 
 void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
     uint column4 = 2 * (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     uint last4 = (p.n + 3) / 4 - 1;
-    uint b_base = replica_number() * p.b_replica;
-    uint b_left = b_base + min(column4, last4);
-    uint b_right = b_base + min(column4 + 1, last4);
-    uint a_row[ROWS];
-    for (uint i = 0; i < ROWS; ++i)
-        a_row[i] = replica_number() * p.a_replica + min(row0 + i, p.m - 1) * p.a_stride;
+    uint a_base = replica_number() * p.a_replica;
+    uint b_left = replica_number() * p.b_replica + min(column4, last4);
+    uint b_right = replica_number() * p.b_replica + min(column4 + 1, last4);
 
     vec4 left[ROWS];
     vec4 right[ROWS];
@@ -27,24 +24,27 @@ void main() {
     }
     uint whole = p.k / 4;
     for (uint k = 0; k < whole; ++k) {
-        vec4 x[ROWS];
-        for (uint i = 0; i < ROWS; ++i) x[i] = a[a_row[i] + k];
+        vec4 l[4];
+        vec4 r[4];
         for (uint kk = 0; kk < 4; ++kk) {
-            vec4 b0 = b[b_left + (4 * k + kk) * p.b_stride];
-            vec4 b1 = b[b_right + (4 * k + kk) * p.b_stride];
-            for (uint i = 0; i < ROWS; ++i) {
-                left[i] = fma(vec4(x[i][kk]), b0, left[i]);
-                right[i] = fma(vec4(x[i][kk]), b1, right[i]);
+            l[kk] = b[b_left + (4 * k + kk) * p.b_stride];
+            r[kk] = b[b_right + (4 * k + kk) * p.b_stride];
+        }
+        for (uint i = 0; i < ROWS; ++i) {
+            vec4 x = a[a_base + min(row0 + i, p.m - 1) * p.a_stride + k];
+            for (uint kk = 0; kk < 4; ++kk) {
+                left[i] = fma(vec4(x[kk]), l[kk], left[i]);
+                right[i] = fma(vec4(x[kk]), r[kk], right[i]);
             }
         }
     }
     for (uint k = 4 * whole; k < p.k; ++k) {
-        vec4 b0 = b[b_left + k * p.b_stride];
-        vec4 b1 = b[b_right + k * p.b_stride];
+        vec4 l = b[b_left + k * p.b_stride];
+        vec4 r = b[b_right + k * p.b_stride];
         for (uint i = 0; i < ROWS; ++i) {
-            float x = a[a_row[i] + whole][k - 4 * whole];
-            left[i] = fma(vec4(x), b0, left[i]);
-            right[i] = fma(vec4(x), b1, right[i]);
+            float x = a[a_base + min(row0 + i, p.m - 1) * p.a_stride + whole][k - 4 * whole];
+            left[i] = fma(vec4(x), l, left[i]);
+            right[i] = fma(vec4(x), r, right[i]);
         }
     }
     for (uint i = 0; i < ROWS; ++i) {

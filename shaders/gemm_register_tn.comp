@@ -1,49 +1,66 @@
-// C = A^T B from registers, without shared memory: an invocation makes 8 rows x 8 columns, A is
+// C = A^T B from registers, without shared memory: an invocation makes 16 rows x 8 columns, A is
 // uniform over the workgroup. Optionally sums the columns of A (the bias gradient). For CPU drivers
 // and devices with strong caches.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
 #include "activation.glsl"
 #include "gemm.glsl"
-layout(local_size_x_id = 0) in;
 
-const uint ROWS = 8;
+const uint ROWS = 16;
+const uint ROWS4 = ROWS / 4;
 
 void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
     uint column4 = 2 * (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     uint last4 = (p.n + 3) / 4 - 1;
-    uint b_base = replica_number() * p.b_replica;
-    uint b_left = b_base + min(column4, last4);
-    uint b_right = b_base + min(column4 + 1, last4);
     uint a_base = replica_number() * p.a_replica;
-    uint a_top = a_base + row0 / 4;
-    uint a_bottom = a_base + min(row0 / 4 + 1, p.a_stride - 1);
+    uint b_left = replica_number() * p.b_replica + min(column4, last4);
+    uint b_right = replica_number() * p.b_replica + min(column4 + 1, last4);
 
     vec4 left[ROWS];
     vec4 right[ROWS];
+    vec4 a_sum[ROWS4];
     for (uint i = 0; i < ROWS; ++i) {
         left[i] = vec4(0.0);
         right[i] = vec4(0.0);
     }
-    vec4 top_sum = vec4(0.0);
-    vec4 bottom_sum = vec4(0.0);
+    for (uint i = 0; i < ROWS4; ++i) a_sum[i] = vec4(0.0);
     uint begin = split_number() * p.k_per_split;
     uint end = min(begin + p.k_per_split, p.k);
-    for (uint k = begin; k < end; ++k) {
-        vec4 top = a[a_top + k * p.a_stride];
-        vec4 bottom = a[a_bottom + k * p.a_stride];
-        vec4 b0 = b[b_left + k * p.b_stride];
-        vec4 b1 = b[b_right + k * p.b_stride];
-        for (uint i = 0; i < 4; ++i) {
-            left[i] = fma(vec4(top[i]), b0, left[i]);
-            right[i] = fma(vec4(top[i]), b1, right[i]);
-            left[i + 4] = fma(vec4(bottom[i]), b0, left[i + 4]);
-            right[i + 4] = fma(vec4(bottom[i]), b1, right[i + 4]);
+    uint k = begin;
+    // Four steps of K at a time: a sum stays in a register for four products.
+    for (; k + 4 <= end; k += 4) {
+        vec4 l[4];
+        vec4 r[4];
+        for (uint kk = 0; kk < 4; ++kk) {
+            l[kk] = b[b_left + (k + kk) * p.b_stride];
+            r[kk] = b[b_right + (k + kk) * p.b_stride];
         }
-        if (SUM_A != 0) {
-            top_sum += top;
-            bottom_sum += bottom;
+        for (uint i4 = 0; i4 < ROWS4; ++i4) {
+            vec4 x[4];
+            for (uint kk = 0; kk < 4; ++kk) {
+                x[kk] = a[a_base + (k + kk) * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1)];
+                if (SUM_A != 0) a_sum[i4] += x[kk];
+            }
+            for (uint i = 0; i < 4; ++i) {
+                for (uint kk = 0; kk < 4; ++kk) {
+                    left[4 * i4 + i] = fma(vec4(x[kk][i]), l[kk], left[4 * i4 + i]);
+                    right[4 * i4 + i] = fma(vec4(x[kk][i]), r[kk], right[4 * i4 + i]);
+                }
+            }
+        }
+    }
+    for (; k < end; ++k) {
+        vec4 l = b[b_left + k * p.b_stride];
+        vec4 r = b[b_right + k * p.b_stride];
+        for (uint i4 = 0; i4 < ROWS4; ++i4) {
+            vec4 x = a[a_base + k * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1)];
+            if (SUM_A != 0) a_sum[i4] += x;
+            for (uint i = 0; i < 4; ++i) {
+                left[4 * i4 + i] = fma(vec4(x[i]), l, left[4 * i4 + i]);
+                right[4 * i4 + i] = fma(vec4(x[i]), r, right[4 * i4 + i]);
+            }
         }
     }
     for (uint i = 0; i < ROWS; ++i) {
@@ -51,9 +68,6 @@ void main() {
         store(row0 + i, column4 + 1, right[i]);
     }
     if (SUM_A != 0 && column4 == 0) {
-        for (uint i = 0; i < 4; ++i) {
-            store_bias_gradient(row0 + i, top_sum[i]);
-            store_bias_gradient(row0 + 4 + i, bottom_sum[i]);
-        }
+        for (uint i = 0; i < ROWS; ++i) store_bias_gradient(row0 + i, a_sum[i / 4][i % 4]);
     }
 }

@@ -2,9 +2,9 @@
 // at a time. The baseline on GPUs; within the limits that every Vulkan device guarantees.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 64) in;
 #include "activation.glsl"
 #include "gemm.glsl"
-layout(local_size_x = 64) in;
 
 layout(constant_id = 5) const uint TRANSPOSE_A = 0;  // A is [K, M]
 layout(constant_id = 6) const uint TRANSPOSE_B = 0;  // B is [N, K]

@@ -35,8 +35,8 @@ GemmVariant choose_gemm_variant(GemmForm form, const GemmSizes& sizes,
     // One subgroup a workgroup: more would only add a loop around it.
     variant.shader = fmt::format("gemm_register_{}", to_string(form));
     variant.workgroup = 8;
-    variant.tile_rows = 8;
-    variant.tile_columns = form == GemmForm::nt ? 32 : 64;
+    variant.tile_rows = 16;
+    variant.tile_columns = 64;
   } else {
     variant.shader = "gemm_tiled";
     variant.tile_rows = 32;
