@@ -133,6 +133,22 @@ TEST_F(FetchTest, StartsAfreshWhereTheServerIgnoresRanges) {
   EXPECT_EQ(server_.requests()[1].offset, 100'000);
 }
 
+// What fetch would mend by a second try, download() gets right at the first.
+TEST_F(FetchTest, TheDownloadItselfStartsAfresh) {
+  const fs::path part = folder_ / "part";
+  HttpServer::Behaviour behaviour;
+  behaviour.ranges = false;
+  server_.set(behaviour);
+  write_bytes(part, Bytes(1000, 'x'));
+  download(server_.url() + "small", part, {});
+  EXPECT_EQ(file_bytes(part), small_);
+
+  server_.set({});
+  write_bytes(part, Bytes(1000, 'x'));
+  download(server_.url() + "small", part, {});
+  EXPECT_EQ(file_bytes(part), small_);
+}
+
 TEST_F(FetchTest, AWholePartIsOnlyMoved) {
   fs::create_directories(options_.destination);
   write_bytes(file("big.gz.part"), big_);
