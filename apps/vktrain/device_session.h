@@ -1,0 +1,44 @@
+// A device that was opened for one command, with the messages of its validation layer.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "runtime/device.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vktrain::app {
+
+struct ComputeOptions {
+  std::string device = "auto";
+  bool validate = false;
+};
+
+void add_compute_options(CLI::App& command, ComputeOptions& options);
+
+class DeviceSession {
+ public:
+  explicit DeviceSession(const ComputeOptions& options);
+  ~DeviceSession();
+  DeviceSession(const DeviceSession&) = delete;
+  DeviceSession& operator=(const DeviceSession&) = delete;
+
+  runtime::Device& device() { return *device_; }
+
+  // Closes the device, after everything made from it is gone. Throws Error when the validation
+  // layer said anything from the opening to the end of the closing; `err` gets its messages.
+  void close(std::ostream& err);
+
+ private:
+  std::mutex mutex_;  // the layer may call from any thread
+  std::vector<std::string> messages_;
+  std::unique_ptr<runtime::Device> device_;
+};
+
+}  // namespace vktrain::app

@@ -1,0 +1,199 @@
+#include "apps/vktrain/run_experiment.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <set>
+
+#include "apps/vktrain/text.h"
+#include "apps/vktrain/version.h"
+#include "nn/experiment/experiment_toml.h"
+#include "nn/io/atomic_file.h"
+#include "nn/training/run_json.h"
+#include "nn/training/statistics.h"
+#include "runtime/error.h"
+
+namespace vktrain::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kRunsFolder = "runs";
+
+// Names of the replicas' folders; a single run needs none.
+std::vector<std::string> replica_names(const nn::Experiment& experiment,
+                                       std::span<const nn::Experiment> replicas) {
+  std::vector<std::string> names;
+  const bool grid = !experiment.learning_rates.empty();
+  if (!grid && experiment.training.seeds.empty()) return {""};
+  std::set<std::string> unique;
+  for (const nn::Experiment& replica : replicas) {
+    names.push_back((grid ? fmt::format("lr-{}-", replica.optimizer.learning_rate) : "") +
+                    fmt::format("seed-{}", replica.training.seed));
+    if (!unique.insert(names.back()).second) {
+      throw UsageError(
+          fmt::format("the replica {} is asked for twice; seeds and learning rates must differ.",
+                      names.back()));
+    }
+  }
+  return names;
+}
+
+// Passes what happens to the progress and to the run folders, and ends the training on Ctrl-C.
+class Recorder : public nn::TrainObserver {
+ public:
+  Recorder(std::vector<nn::RunFolder>& folders, Progress& progress)
+      : folders_(folders), results_(folders.size()), progress_(progress) {}
+
+  void on_progress(const nn::TrainProgress& progress) override {
+    steps_ = progress.step;
+    progress_.update(progress);
+    if (!guard_.interrupted()) return;
+    throw Interrupted(fmt::format("interrupted after step {} of {}; metrics so far are in '{}'.",
+                                  progress.step, progress.steps, folders_.front().path().string()));
+  }
+  void on_steps(std::uint32_t replica, std::span<const nn::StepRecord> steps) override {
+    folders_[replica].add_steps(steps);
+  }
+  void on_epoch(std::uint32_t replica, const nn::EpochMetrics& metrics) override {
+    folders_[replica].add_epoch(metrics);
+    results_[replica].add_epoch(metrics);
+    progress_.epoch(metrics);
+  }
+
+  nn::RunResult result(std::uint32_t replica, std::int64_t parameter_count) const {
+    return results_[replica].result(parameter_count, steps_);
+  }
+
+ private:
+  InterruptGuard guard_;
+  std::vector<nn::RunFolder>& folders_;
+  std::vector<nn::RunResultBuilder> results_;
+  Progress& progress_;
+  std::int64_t steps_ = 0;
+};
+
+fs::path make_run_folder(const nn::Experiment& experiment, const RunOptions& options) {
+  if (!options.folder) {
+    const std::string id = experiment.id.empty() ? "run" : experiment.id;
+    return nn::make_new_folder(fs::path(kRunsFolder) / id);
+  }
+  nn::require_unused(*options.folder);
+  return *options.folder;
+}
+
+std::vector<nn::RunFolder> open_folders(const fs::path& folder, const RunOptions& options,
+                                        std::span<const ReplicaRun> replicas,
+                                        const runtime::DeviceProfile& device) {
+  std::vector<nn::RunFolder> folders;
+  for (const ReplicaRun& replica : replicas) {
+    const fs::path own = replica.name.empty() ? folder : folder / replica.name;
+    folders.emplace_back(own, replica.experiment, device, program_info());
+    if (options.initial) folders.back().write_initial(*options.initial);
+  }
+  return folders;
+}
+
+void write_summary(const fs::path& folder, const nn::Experiment& experiment,
+                   std::span<const ReplicaRun> replicas) {
+  std::vector<std::string> names;
+  std::vector<nn::Experiment> experiments;
+  std::vector<nn::RunResult> results;
+  for (const ReplicaRun& replica : replicas) {
+    names.push_back(replica.name);
+    experiments.push_back(replica.experiment);
+    results.push_back(replica.result);
+  }
+  nn::write_file_atomically(folder / nn::kResultFile,
+                            nn::replicas_json(experiment, names, experiments, results));
+}
+
+std::vector<ReplicaRun> untrained_replicas(const nn::Experiment& experiment) {
+  std::vector<nn::Experiment> singles = nn::expand_replicas(experiment);
+  const std::vector<std::string> names = replica_names(experiment, singles);
+  std::vector<ReplicaRun> replicas;
+  for (std::size_t i = 0; i < singles.size(); ++i) {
+    ReplicaRun& replica = replicas.emplace_back();
+    replica.name = names[i];
+    replica.experiment = std::move(singles[i]);
+  }
+  return replicas;
+}
+
+std::string reported_text(const nn::ReportedResults& reported) {
+  return reported.test_accuracy ? fmt::format(" (reported {:.4f})", *reported.test_accuracy) : "";
+}
+
+}  // namespace
+
+RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
+                          const nn::Experiment& experiment, const RunOptions& options,
+                          Progress& progress) {
+  if (options.folder) nn::require_unused(*options.folder);
+  RunOutcome outcome;
+  outcome.replicas = untrained_replicas(experiment);
+  const bool single = outcome.replicas.front().name.empty();
+
+  nn::TrainerOptions trainer_options;
+  trainer_options.profile = options.profile;
+  trainer_options.progress_metrics = progress.live();
+  nn::Trainer trainer(device, nn::expand_replicas(experiment), data.train, data.test,
+                      trainer_options);
+  if (options.initial) {
+    for (std::uint32_t r = 0; r < trainer.replicas(); ++r) {
+      trainer.load_parameters(r, *options.initial);
+    }
+  }
+  progress.start(trainer, experiment, device.profile());
+
+  outcome.folder = make_run_folder(experiment, options);
+  std::vector<nn::RunFolder> folders =
+      open_folders(outcome.folder, options, outcome.replicas, device.profile());
+  if (!single) {
+    nn::write_file_atomically(outcome.folder / nn::kConfigFile, nn::to_toml(experiment));
+    nn::write_file_atomically(outcome.folder / nn::kDeviceFile,
+                              nn::device_json(device.profile(), program_info()));
+  }
+  progress.note(fmt::format("run folder {}", outcome.folder.string()));
+
+  Recorder recorder(folders, progress);
+  trainer.train(recorder);
+  for (std::uint32_t r = 0; r < trainer.replicas(); ++r) {
+    ReplicaRun& replica = outcome.replicas[r];
+    replica.result = recorder.result(r, trainer.parameter_count());
+    replica.parameters = trainer.parameters(r);
+    folders[r].finish(replica.result, replica.parameters);
+  }
+  if (!single) write_summary(outcome.folder, experiment, outcome.replicas);
+  outcome.timings = trainer.timings();
+  return outcome;
+}
+
+std::string result_text(const nn::Experiment& experiment, const RunOutcome& outcome) {
+  const std::string id = experiment.id.empty() ? "run" : experiment.id;
+  std::string text;
+  std::vector<double> accuracies;
+  for (const ReplicaRun& replica : outcome.replicas) {
+    const nn::EvaluationMetrics& test = replica.result.last.test;
+    const bool single = replica.name.empty();
+    accuracies.push_back(test.accuracy);
+    text += fmt::format(
+        "{}: test accuracy {:.4f}{}, exact {:.4f}, batches {:.4f} ± {:.4f}; {} weights in {}, {} "
+        "weights/s; {}\n",
+        single ? id : id + " " + replica.name, test.accuracy,
+        reported_text(replica.experiment.reported), test.exact_accuracy, test.batch_mean_accuracy,
+        test.batch_sigma, grouped(replica.result.parameter_count),
+        duration(replica.result.train_seconds),
+        grouped(static_cast<std::int64_t>(replica.result.weights_per_second())),
+        (single ? outcome.folder : outcome.folder / replica.name).string());
+  }
+  if (accuracies.size() > 1) {
+    text +=
+        fmt::format("{}: test accuracy {:.4f} ± {:.4f} over {} replicas{}; {}\n", id,
+                    nn::mean_of(accuracies), nn::sample_deviation(accuracies).value(),
+                    accuracies.size(), reported_text(experiment.reported), outcome.folder.string());
+  }
+  return text;
+}
+
+}  // namespace vktrain::app

@@ -1,0 +1,110 @@
+// The folder of one training run: its config, metrics as they come, and at the end its result and
+// its parameters. What each file holds stands in docs/experiments.md; the names are below.
+//
+// Two runs of one experiment on the same device, driver and build write the same bytes, but for the
+// times: "seconds" and "images_per_second" in metrics.jsonl, and in result.json what derives from
+// them. A folder without result.json is of a run that did not end.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "nn/experiment/experiment.h"
+#include "nn/io/safetensors.h"
+#include "nn/training/metrics.h"
+#include "runtime/device.h"
+
+namespace vktrain::nn {
+
+inline constexpr std::string_view kConfigFile = "config.toml";
+inline constexpr std::string_view kMetricsFile = "metrics.jsonl";
+inline constexpr std::string_view kStepsFile = "steps.jsonl";
+inline constexpr std::string_view kResultFile = "result.json";
+inline constexpr std::string_view kDeviceFile = "device.json";
+inline constexpr std::string_view kModelFile = "model.safetensors";
+// Only of a run that started from given parameters; `--init-from` it to repeat the run.
+inline constexpr std::string_view kInitialFile = "initial.safetensors";
+
+// What trained, for device.json.
+struct ProgramInfo {
+  std::string version;
+  std::string commit;  // empty when the build did not know it
+};
+
+// How a run ended.
+struct RunResult {
+  EpochMetrics last;
+  EpochMetrics best;  // by validation accuracy, without a validation split by test accuracy
+  std::int64_t parameter_count = 0;
+  std::int64_t steps = 0;
+  double train_seconds = 0;  // of the training steps of all epochs, evaluations excluded
+
+  // Trained values per second of training, the efficiency of the reports.
+  double weights_per_second() const;
+};
+
+// Gathers a run's result from its epochs.
+class RunResultBuilder {
+ public:
+  void add_epoch(const EpochMetrics& metrics);
+  // Needs at least one epoch.
+  RunResult result(std::int64_t parameter_count, std::int64_t steps) const;
+
+ private:
+  std::optional<EpochMetrics> last_;
+  std::optional<EpochMetrics> best_;
+  double seconds_ = 0;
+};
+
+// Throws Error when `folder` exists and is anything but an empty folder.
+void require_unused(const std::filesystem::path& folder);
+
+// Makes a folder of its own: `folder`, or with the suffix -2, -3, ... when that exists. Safe
+// against other processes that do the same. Throws Error when it cannot be made.
+std::filesystem::path make_new_folder(const std::filesystem::path& folder);
+
+class RunFolder {
+ public:
+  // Writes config.toml and device.json. The folder is made if need be; throws Error unless it is
+  // empty. `experiment` is a single run, without seeds and learning rates of replicas.
+  RunFolder(const std::filesystem::path& folder, const Experiment& experiment,
+            const runtime::DeviceProfile& device, const ProgramInfo& program);
+
+  const std::filesystem::path& path() const { return path_; }
+
+  // Keeps the parameters that the run started from.
+  void write_initial(const SafeTensors& parameters);
+
+  // Each call leaves whole lines in the file. Throws Error when they cannot be written.
+  void add_steps(std::span<const StepRecord> steps);
+  void add_epoch(const EpochMetrics& metrics);
+
+  // Writes model.safetensors, then result.json, each atomically.
+  void finish(const RunResult& result, const SafeTensors& parameters);
+
+ private:
+  void append(std::ofstream& stream, std::string_view file, const std::string& lines);
+
+  std::filesystem::path path_;
+  Experiment experiment_;
+  std::ofstream metrics_;
+  std::ofstream steps_;
+};
+
+// A run as it was saved, for evaluation.
+struct SavedRun {
+  Experiment experiment;
+  SafeTensors parameters;
+};
+
+// `path`: a run folder, or a safetensors file whose config is `config`, by default config.toml
+// beside it. Throws UsageError when there is no config, Error when a file cannot be read.
+SavedRun load_run(const std::filesystem::path& path,
+                  const std::optional<std::filesystem::path>& config = {});
+
+}  // namespace vktrain::nn
