@@ -41,6 +41,8 @@ class OptimizerRig {
   // Runs step `step` (from 0) with these gradients [replica].
   void step(std::uint32_t step, std::span<const Tensors> gradients);
   ReplicaValues values(std::uint32_t replica) const;
+  // All that was planned for the penalty partials: [replicas][64 or a multiple].
+  runtime::Slice penalty_memory() const { return executable_->memory_of(partials_); }
   // Elements of the parameter range, of all replicas, that belong to no member.
   std::vector<float> padding() const;
 

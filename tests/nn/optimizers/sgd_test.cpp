@@ -1,6 +1,7 @@
 // SGD on the device against its reference, alone and in replicas.
 #include <array>
 
+#include "nn/lowering.h"
 #include "tests/nn/optimizers/optimizer_rig.h"
 #include "tests/support/device_fixture.h"
 
@@ -57,6 +58,25 @@ TEST_F(SgdTest, Penalties) {
   config.l1 = 0.03;
   config.l2 = 0.02;
   compare_with_reference(device(), config, 17);
+}
+
+TEST_F(SgdTest, WorkgroupsWithoutPenalisedWeightsWriteNoPartial) {
+  OptimizerConfig config = sgd(OptimizerDefinition::pytorch);
+  config.l2 = 0.5;
+  ParameterSet set;
+  set.declare({.name = "weight", .shape = {3, 100}, .penalised = true});
+  set.declare({.name = "bias", .shape = {5000}});
+  OptimizerRig rig(device(), set, config, std::span(&config, 1));
+  rig.set_weights(0, {std::vector<float>(300, 1.0f), std::vector<float>(5000, 1.0f)});
+  const float mark = 7;
+  device().fill(rig.penalty_memory(), float_bits(mark));
+  const Tensors gradients = {std::vector<float>(300), std::vector<float>(5000)};
+  rig.step(0, std::span(&gradients, 1));
+  std::vector<float> partials(rig.penalty_memory().size / 4);
+  device().download(rig.penalty_memory(), std::as_writable_bytes(std::span(partials)));
+  EXPECT_EQ(partials.front(), 150.0f);
+  partials.erase(partials.begin());
+  EXPECT_EQ(partials, std::vector<float>(partials.size(), mark));
 }
 
 TEST_F(SgdTest, ReplicasGiveTheBitsOfSingleRuns) {
