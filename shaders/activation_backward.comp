@@ -1,8 +1,8 @@
 // dx = dy * f'(y), one vec4 an invocation.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "activation.glsl"
 #include "common.glsl"
+#include "activation.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
 layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };

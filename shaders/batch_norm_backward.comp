@@ -6,8 +6,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "column_tile.glsl"
-layout(constant_id = 1) const uint TRAINING = 1;
 #include "column_reduce.glsl"
+layout(constant_id = 1) const uint TRAINING = 1;
 
 layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };
 layout(set = 0, binding = 1, std430) readonly buffer X { vec4 x[]; };

@@ -1,6 +1,6 @@
 // A workgroup as a tile of COLUMN_LANES vec4 columns by row_lanes() rows, for kernels that walk down
 // the rows of a matrix. The host mirrors it in nn/ops/column_tile.h. The workgroup holds at most
-// 128 invocations.
+// 128 invocations. Include common.glsl, which declares its size, before.
 const uint COLUMN_LANES = 4;
 
 uint row_lanes() { return gl_WorkGroupSize.x / COLUMN_LANES; }

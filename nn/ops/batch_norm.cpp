@@ -299,6 +299,11 @@ void BatchNormBackward::lower(Lowering& l) const {
 void BatchNormBackward::reference(ReferenceMemory& memory) const {
   const Shape shape = memory.shape(x());
   const auto channels = static_cast<std::size_t>(shape[1]);
+  std::vector<double> centre = memory[mean()];
+  if (training_) {
+    for (std::size_t c = 0; c < channels; ++c) centre[c] += centre[channels + c];
+    centre.resize(channels);
+  }
   const std::vector<double> inv_std =
       training_ ? memory[scale()] : inverse_std(memory[scale()], options_.epsilon);
   reference::batch_norm_backward({.rows = shape[0],
@@ -306,7 +311,7 @@ void BatchNormBackward::reference(ReferenceMemory& memory) const {
                                   .training = training_,
                                   .dy = memory[dy()],
                                   .x = memory[x()],
-                                  .mean = std::span<const double>(memory[mean()]).first(channels),
+                                  .mean = centre,
                                   .inv_std = inv_std,
                                   .weight = memory[weight()],
                                   .dx = memory[dx()],

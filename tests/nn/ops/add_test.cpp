@@ -1,0 +1,51 @@
+#include "nn/ops/add.h"
+
+#include "nn/ops/activation.h"
+#include "runtime/error.h"
+#include "tests/nn/ops/op_test.h"
+
+namespace vktrain::testing {
+namespace {
+
+using namespace nn;
+
+class AddTest : public OpTest {
+ protected:
+  // relu(x) + 2 x, with 2 x as x + x: a skip connection, and one value on both sides.
+  static OpCase make_case(std::int64_t batch, std::int64_t columns, std::uint64_t seed) {
+    OpCase c;
+    c.batch = batch;
+    c.columns = columns;
+    c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
+    c.seed = seed;
+    c.build = [](Graph& graph, ValueId x) {
+      const ValueId t = activation(graph, x, {Activation::relu}, "branch");
+      return add(graph, t, add(graph, x, x, "twice"), "op");
+    };
+    return c;
+  }
+};
+
+TEST_F(AddTest, MatchesReference) {
+  std::uint64_t seed = 0;
+  for (const auto& [batch, columns] : odd_shapes(20, 7)) check(make_case(batch, columns, ++seed));
+}
+
+TEST_F(AddTest, GradientsOfValuesWithSeveralUsesAddUp) { check_gradients(make_case(3, 6, 1)); }
+
+TEST(AddShape, RefusesDifferentShapes) {
+  ParameterSet parameters;
+  Graph graph(parameters);
+  const ValueId a = graph.add_external("a", {kBatch, 3}, DType::f32, false);
+  const ValueId b = graph.add_external("b", {kBatch, 4}, DType::f32, false);
+  try {
+    add(graph, a, b, "skip");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "[add] skip: expected two values of one shape, found [batch, 3] and [batch, 4]");
+  }
+}
+
+}  // namespace
+}  // namespace vktrain::testing

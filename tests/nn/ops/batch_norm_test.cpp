@@ -1,0 +1,204 @@
+#include "nn/ops/batch_norm.h"
+
+#include <cmath>
+
+#include "nn/ops/activation.h"
+#include "runtime/error.h"
+#include "tests/nn/ops/op_test.h"
+
+namespace vktrain::testing {
+namespace {
+
+using namespace nn;
+
+struct Settings {
+  bool training = true;
+  double mean = 0;
+  double deviation = 1;
+  bool input_gradient = true;
+  std::uint32_t runs = 1;
+};
+
+// What the roundings are measured by. Forward: the terms weight * xhat and bias. Backward: the
+// gradients, times weight / std, and for the sums times xhat and the root of the number of rows.
+std::optional<Tolerance> tolerance(const Operation& operation, ValueId output,
+                                   const ReferenceMemory& memory) {
+  if (const auto* train = dynamic_cast<const BatchNormTrain*>(&operation)) {
+    if (output == train->running_mean()) return Tolerance{4, 4 * largest(memory[train->mean()])};
+    if (output != train->y()) return Tolerance{.relative = 16};
+    return Tolerance{8, 8 * (largest(memory[train->weight()]) + largest(memory[train->bias()]))};
+  }
+  if (const auto* eval = dynamic_cast<const BatchNormEval*>(&operation)) {
+    return Tolerance{8, 2 * (largest(memory[eval->y()]) + largest(memory[eval->bias()]))};
+  }
+  const auto* backward = dynamic_cast<const BatchNormBackward*>(&operation);
+  if (!backward) return std::nullopt;
+  const auto rows = static_cast<double>(memory.shape(backward->x())[0]);
+  const double dy = largest(memory[backward->dy()]);
+  if (output == backward->dbias()) return Tolerance{4, 2 * std::sqrt(rows) * dy};
+  // |xhat| <= sqrt(N) in training; in evaluation the running statistics are those of N(0, 1).
+  if (output == backward->dweight()) return Tolerance{8, 8 * std::sqrt(rows) * dy * 3};
+  double inv_std = 1;
+  if (backward->training()) inv_std = largest(memory[backward->scale()]);
+  return Tolerance{8, 16 * dy * largest(memory[backward->weight()]) * inv_std};
+}
+
+class BatchNormTest : public OpTest {
+ protected:
+  static OpCase make_case(std::int64_t batch, std::int64_t columns, std::uint64_t seed,
+                          const Settings& s) {
+    OpCase c;
+    c.batch = batch;
+    c.columns = columns;
+    c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
+    c.seed = seed;
+    c.runs = s.runs;
+    c.input_gradient = s.input_gradient;
+    c.build = [training = s.training](Graph& graph, ValueId x) {
+      return training ? batch_norm_train(graph, x, BatchNormOptions{}, "op")
+                      : batch_norm_eval(graph, x, BatchNormOptions{}, "op");
+    };
+    c.fill = [s](const Value& value, std::size_t count, std::uint32_t,
+                 PhiloxRng& rng) -> std::optional<std::vector<std::uint32_t>> {
+      if (value.name == "input") return words_of(normal_values(count, rng, s.mean, s.deviation));
+      if (value.name != "op.running_var") return std::nullopt;
+      std::vector<float> variances(count);
+      for (float& v : variances) v = static_cast<float>(rng.uniform(0.5, 2));
+      return words_of(variances);
+    };
+    c.tolerance = tolerance;
+    // The device holds the mean as a sum of two floats; see MeanIsASumOfTwoFloats.
+    c.ignore = [](const Value& value) { return value.name == "op.mean"; };
+    return c;
+  }
+
+  static std::int64_t at_least_two(std::int64_t batch) { return std::max<std::int64_t>(batch, 2); }
+};
+
+TEST_F(BatchNormTest, TrainMatchesReference) {
+  std::uint64_t seed = 0;
+  for (const auto& [batch, columns] : odd_shapes(24, 23)) {
+    check(make_case(at_least_two(batch), columns, ++seed, {}));
+  }
+}
+
+TEST_F(BatchNormTest, EvalMatchesReference) {
+  std::uint64_t seed = 50;
+  for (const auto& [batch, columns] : odd_shapes(20, 29)) {
+    check(make_case(batch, columns, ++seed, {.training = false}));
+  }
+}
+
+// The mean is up to a million standard deviations: naive sums of squares would lose everything.
+TEST_F(BatchNormTest, LargeMeanCostsNoDigits) {
+  std::uint64_t seed = 100;
+  for (double mean : {1e2, -1e4, 1e6}) {
+    for (const auto& [batch, columns] : {std::pair{512, 10}, std::pair{65, 5}}) {
+      check(make_case(batch, columns, ++seed, {.mean = mean}));
+      check(make_case(batch, columns, ++seed, {.mean = mean, .input_gradient = false}));
+    }
+  }
+}
+
+TEST_F(BatchNormTest, SmallDeviationIsHeldUpByEpsilon) {
+  check(make_case(64, 9, 5, {.deviation = 1e-4, .input_gradient = false}));
+}
+
+TEST_F(BatchNormTest, RunningStatisticsFollowSeveralSteps) {
+  check(make_case(65, 7, 200, {.runs = 4}));
+  check(make_case(3, 130, 201, {.mean = 5, .runs = 4}));
+}
+
+// PyTorch's definition by hand: batch {1, 3}: mean 2, unbiased variance 2.
+TEST_F(BatchNormTest, RunningVarianceIsUnbiased) {
+  OpCase c = make_case(2, 1, 3, {.input_gradient = false});
+  c.replicas = 1;
+  c.fill = [](const Value& value, std::size_t count, std::uint32_t,
+              PhiloxRng&) -> std::optional<std::vector<std::uint32_t>> {
+    if (value.name == "input") return words_of({1, 3});
+    if (value.name == "op.running_var") return words_of(std::vector<float>(count, 1));
+    if (value.name == "op.running_mean") return words_of(std::vector<float>(count, 0));
+    return std::nullopt;
+  };
+  const OpGraph ops(c);
+  OpRun run(device(), ops, 2, 1);
+  run.run();
+  for (ValueId id = 0; id < ops.graph.value_count(); ++id) {
+    const std::string& name = ops.graph.value(id).name;
+    if (name != "op.running_mean" && name != "op.running_var") continue;
+    EXPECT_NEAR(run.floats(id, 0)[0], name == "op.running_mean" ? 0.2 : 1.1, 1e-7) << name;
+  }
+}
+
+TEST_F(BatchNormTest, MeanIsASumOfTwoFloats) {
+  const OpGraph ops(make_case(513, 6, 9, {.mean = 1e5, .input_gradient = false}));
+  OpRun run(device(), ops, 513, 1);
+  run.run();
+  const auto* train = dynamic_cast<const BatchNormTrain*>(ops.graph.operations()[0].get());
+  ASSERT_NE(train, nullptr);
+  const std::vector<float> mean = run.floats(train->mean(), 0), x = run.floats(ops.x, 0);
+  for (std::size_t c = 0; c < 6; ++c) {
+    double expected = 0;
+    for (std::size_t n = 0; n < 513; ++n) expected += static_cast<double>(x[n * 6 + c]);
+    expected /= 513;
+    // One float alone would be off by up to 1e5 * 2^-24 = 6e-3.
+    EXPECT_NEAR(static_cast<double>(mean[c]) + static_cast<double>(mean[6 + c]), expected, 1e-6);
+  }
+}
+
+TEST_F(BatchNormTest, Gradients) {
+  check_gradients(make_case(7, 5, 1, {}));
+  check_gradients(make_case(7, 5, 2, {.training = false}));
+}
+
+TEST_F(BatchNormTest, TrainingRefusesABatchOfOne) {
+  const OpGraph ops(make_case(2, 128, 1, {}));
+  ParameterStorage storage(device(), ops.parameters, 1, 0);
+  try {
+    Executable executable(device(), ops.graph, storage, {.batch = 1});
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "[batch_norm] op: expected more than 1 value per channel when training, found input "
+        "of shape [1, 128]; use a batch size that leaves no last batch of 1");
+  }
+}
+
+TEST(BatchNormShape, RefusesOtherShapes) {
+  ParameterSet parameters;
+  Graph graph(parameters);
+  const ValueId x = graph.add_external("x", {kBatch, 100}, DType::f32, false);
+  const ValueId image = graph.add_external("image", {kBatch, 3, 8, 8}, DType::f32, false);
+  const BatchNormParameters norm = batch_norm_parameters(graph, 128, "2");
+  try {
+    batch_norm_train(graph, x, norm, {}, "2");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "[batch_norm] 2: expected input of shape [batch, 128], found [batch, 100]");
+  }
+  EXPECT_THROW(batch_norm_train(graph, image, BatchNormOptions{}, "3"), Error);
+}
+
+TEST(BatchNormShape, DeclaresParametersAsPyTorchNamesThem) {
+  ParameterSet parameters;
+  Graph graph(parameters);
+  const ValueId x = graph.add_external("x", {kBatch, 8}, DType::f32, false);
+  batch_norm_train(graph, x, BatchNormOptions{}, "2");
+  Graph evaluation(parameters);
+  const ValueId input = evaluation.add_external("x", {kBatch, 8}, DType::f32, false);
+  batch_norm_eval(evaluation, input, BatchNormOptions{}, "2");
+  ASSERT_EQ(parameters.size(), 4u);
+  for (const auto& [name, value, trainable] :
+       {std::tuple{"2.weight", 1.0, true}, std::tuple{"2.bias", 0.0, true},
+        std::tuple{"2.running_mean", 0.0, false}, std::tuple{"2.running_var", 1.0, false}}) {
+    const Parameter& parameter = parameters[parameters.index_of(name)];
+    EXPECT_EQ(parameter.initializer, (Initializer{InitializerKind::constant, value})) << name;
+    EXPECT_EQ(parameter.trainable, trainable) << name;
+    EXPECT_EQ(parameter.shape, Shape{8}) << name;
+  }
+}
+
+}  // namespace
+}  // namespace vktrain::testing
