@@ -1,0 +1,146 @@
+#include "nn/fusion.h"
+
+#include <algorithm>
+
+#include "nn/operation.h"
+#include "nn/ops/activation.h"
+#include "nn/ops/bias_add.h"
+#include "nn/ops/gemm.h"
+#include "nn/ops/softmax_cross_entropy.h"
+
+namespace vktrain::nn {
+namespace {
+
+bool lists(const std::vector<ValueId>& ids, ValueId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// The operation at `index` as T, or null.
+template <class T>
+const T* as(const Graph& graph, std::size_t index) {
+  return dynamic_cast<const T*>(graph.operations()[index].get());
+}
+
+constexpr std::size_t kNone = ~std::size_t{0};
+
+// The operation that makes `value`, when `consumer` alone reads it and nobody outside does: then
+// the two can be merged and the value disappears.
+std::size_t sole_producer(const Graph& graph, ValueId value, std::size_t consumer) {
+  if (graph.kept(value) || graph.value(value).kind != ValueKind::activation) return kNone;
+  std::size_t producer = kNone;
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    if (lists(graph.operations()[i]->outputs(), value)) producer = i;
+    if (i != consumer && lists(graph.operations()[i]->inputs(), value)) return kNone;
+  }
+  return producer;
+}
+
+// Puts `merged` in the place of `kept_index` and removes `removed_index`.
+void merge(Graph& graph, std::size_t kept_index, std::size_t removed_index,
+           std::unique_ptr<Operation> merged) {
+  auto& operations = graph.operations();
+  merged->label = operations[kept_index]->label;
+  operations[kept_index] = std::move(merged);
+  operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(removed_index));
+}
+
+bool plain(const GemmEpilogue& e) {
+  return e.activation.kind == Activation::none && e.gradient_output == kNoValue &&
+         e.column_sum == kNoValue;
+}
+
+bool fuse_bias(Graph& graph, std::size_t index) {
+  const auto* bias = as<BiasAdd>(graph, index);
+  if (!bias) return false;
+  const std::size_t producer = sole_producer(graph, bias->x(), index);
+  const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
+  if (!gemm || !plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
+  GemmEpilogue epilogue;
+  epilogue.bias = bias->bias();
+  merge(graph, producer, index,
+        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), bias->y(), epilogue));
+  return true;
+}
+
+bool fuse_activation(Graph& graph, std::size_t index) {
+  const auto* activation = as<ActivationForward>(graph, index);
+  if (!activation) return false;
+  const std::size_t producer = sole_producer(graph, activation->x(), index);
+  const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
+  if (!gemm || !plain(gemm->epilogue())) return false;
+  GemmEpilogue epilogue = gemm->epilogue();
+  epilogue.activation = activation->activation();
+  merge(graph, producer, index,
+        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), activation->y(), epilogue));
+  return true;
+}
+
+bool fuse_activation_gradient(Graph& graph, std::size_t index) {
+  const auto* backward = as<ActivationBackward>(graph, index);
+  if (!backward) return false;
+  const std::size_t producer = sole_producer(graph, backward->dy(), index);
+  const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
+  if (!gemm || !plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
+  // The kernel reads the activation's output with the layout of the product.
+  if (graph.value(backward->y()).shape != graph.value(gemm->c()).shape) return false;
+  GemmEpilogue epilogue;
+  epilogue.gradient_activation = backward->activation();
+  epilogue.gradient_output = backward->y();
+  merge(graph, producer, index,
+        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), backward->dx(), epilogue));
+  return true;
+}
+
+bool fuse_bias_gradient(Graph& graph, std::size_t index) {
+  const auto* sum = as<ColumnSum>(graph, index);
+  if (!sum) return false;
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    const auto* gemm = as<Gemm>(graph, i);
+    if (!gemm || gemm->form() != GemmForm::tn || gemm->a() != sum->x()) continue;
+    if (!plain(gemm->epilogue())) continue;
+    GemmEpilogue epilogue = gemm->epilogue();
+    epilogue.column_sum = sum->sum();
+    merge(graph, i, index,
+          std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), gemm->c(), epilogue));
+    return true;
+  }
+  return false;
+}
+
+bool fuse_loss_gradient(Graph& graph, std::size_t index) {
+  const auto* backward = as<SoftmaxCrossEntropy>(graph, index);
+  if (!backward || backward->result().loss != kNoValue) return false;
+  for (std::size_t i = 0; i < index; ++i) {
+    const auto* forward = as<SoftmaxCrossEntropy>(graph, i);
+    if (!forward || forward->gradient() != kNoValue) continue;
+    if (forward->logits() != backward->logits() || forward->labels() != backward->labels()) {
+      continue;
+    }
+    merge(graph, i, index,
+          std::make_unique<SoftmaxCrossEntropy>(forward->logits(), forward->labels(),
+                                                forward->result(), backward->gradient()));
+    return true;
+  }
+  return false;
+}
+
+// Applies one rewrite until it finds nothing more.
+template <class Rewrite>
+void repeat(Graph& graph, bool enabled, Rewrite rewrite) {
+  if (!enabled) return;
+  for (std::size_t i = 0; i < graph.operations().size();) {
+    if (!rewrite(graph, i)) ++i;
+  }
+}
+
+}  // namespace
+
+void fuse(Graph& graph, const FusionOptions& options) {
+  repeat(graph, options.bias, fuse_bias);
+  repeat(graph, options.activation, fuse_activation);
+  repeat(graph, options.activation_gradient, fuse_activation_gradient);
+  repeat(graph, options.bias_gradient, fuse_bias_gradient);
+  repeat(graph, options.loss_gradient, fuse_loss_gradient);
+}
+
+}  // namespace vktrain::nn
