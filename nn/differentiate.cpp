@@ -84,7 +84,7 @@ void Differentiator::sum_contributions(ValueId id, ValueId target) {
   while (parts.size() > 1) {
     const ValueId left = parts[0], right = parts[1];
     const bool last = parts.size() == 2;
-    const Value& value = graph_->value(id);
+    const Value value = graph_->value(id);  // a copy: adding values moves them
     const ValueId sum = last && target != kNoValue
                             ? target
                             : graph_->add_activation(value.name + ".gradient", value.shape);
