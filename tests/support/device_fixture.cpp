@@ -6,6 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/error.h"
+#include "tests/support/leak_suppressions.h"
+
 namespace vktrain::testing {
 namespace {
 
@@ -24,6 +27,16 @@ class DeviceEnvironment : public ::testing::Environment {
       device_ = runtime::Device::open(options);
     }
     return *device_;
+  }
+
+  void SetUp() override {
+    if (!kAddressSanitizer) return;
+    try {
+      device();
+    } catch (const Error&) {
+      return;  // the tests that need a device will say so
+    }
+    keep_libraries_mapped();
   }
 
   // Leaked Vulkan objects are reported when the device closes.
