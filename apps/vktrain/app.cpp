@@ -9,8 +9,10 @@
 
 #include "apps/vktrain/data_command.h"
 #include "apps/vktrain/devices_command.h"
+#include "apps/vktrain/evaluate_command.h"
 #include "apps/vktrain/experiments_command.h"
 #include "apps/vktrain/interrupt.h"
+#include "apps/vktrain/predict_command.h"
 #include "apps/vktrain/train_command.h"
 #include "apps/vktrain/version.h"
 #include "runtime/error.h"
@@ -30,6 +32,8 @@ int run_command(std::span<const std::string> arguments, Console& console) {
   app.set_version_flag("--version", [] { return version_text(); });
   app.require_subcommand(1);
   add_train_command(app, console);
+  add_evaluate_command(app, console);
+  add_predict_command(app, console);
   add_experiments_command(app, console);
   add_devices_command(app, console);
   add_data_command(app, console);

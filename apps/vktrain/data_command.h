@@ -1,4 +1,4 @@
-// `vktrain data`.
+// `vktrain data [status|fetch]`.
 #pragma once
 
 #include "apps/vktrain/console.h"

@@ -82,6 +82,16 @@ fs::path make_run_folder(const nn::Experiment& experiment, const RunOptions& opt
   return *options.folder;
 }
 
+void load_initial(nn::Trainer& trainer, const InitialParameters& initial) {
+  try {
+    for (std::uint32_t r = 0; r < trainer.replicas(); ++r) {
+      trainer.load_parameters(r, initial.tensors);
+    }
+  } catch (const Error& error) {
+    throw Error(fmt::format("cannot start from '{}': {}", initial.file.string(), error.what()));
+  }
+}
+
 std::vector<nn::RunFolder> open_folders(const fs::path& folder, const RunOptions& options,
                                         std::span<const ReplicaRun> replicas,
                                         const runtime::DeviceProfile& device) {
@@ -89,7 +99,7 @@ std::vector<nn::RunFolder> open_folders(const fs::path& folder, const RunOptions
   for (const ReplicaRun& replica : replicas) {
     const fs::path own = replica.name.empty() ? folder : folder / replica.name;
     folders.emplace_back(own, replica.experiment, device, program_info());
-    if (options.initial) folders.back().write_initial(*options.initial);
+    if (options.initial) folders.back().write_initial(options.initial->tensors);
   }
   return folders;
 }
@@ -139,11 +149,7 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
   trainer_options.progress_metrics = progress.live();
   nn::Trainer trainer(device, nn::expand_replicas(experiment), data.train, data.test,
                       trainer_options);
-  if (options.initial) {
-    for (std::uint32_t r = 0; r < trainer.replicas(); ++r) {
-      trainer.load_parameters(r, *options.initial);
-    }
-  }
+  if (options.initial) load_initial(trainer, *options.initial);
   progress.start(trainer, experiment, device.profile());
 
   outcome.folder = make_run_folder(experiment, options);

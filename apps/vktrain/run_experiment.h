@@ -16,10 +16,15 @@
 
 namespace vktrain::app {
 
+struct InitialParameters {
+  std::filesystem::path file;  // where they come from, for messages
+  nn::SafeTensors tensors;
+};
+
 struct RunOptions {
   // Must not exist or be empty. Absent: runs/<id>, or with -2, -3, ... where that exists.
   std::optional<std::filesystem::path> folder;
-  std::optional<nn::SafeTensors> initial;  // parameters to start from, for every replica
+  std::optional<InitialParameters> initial;  // to start from, for every replica
   bool profile = false;
 };
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/vktrain/data_set.h"
 #include "apps/vktrain/device_session.h"
 #include "apps/vktrain/experiments.h"
 #include "apps/vktrain/experiments_command.h"
@@ -61,8 +62,10 @@ void train(const TrainArguments& arguments, Console& console) {
     options.folder = *arguments.run_dir;
     nn::require_unused(*options.folder);
   }
-  if (arguments.init_from) options.initial = nn::read_safetensors(*arguments.init_from);
-  const nn::FashionMnist data = nn::load_fashion_mnist(nn::find_fashion_mnist(arguments.data));
+  if (arguments.init_from) {
+    options.initial = {*arguments.init_from, nn::read_safetensors(*arguments.init_from)};
+  }
+  const nn::FashionMnist data = load_data(experiment, arguments.data);
 
   DeviceSession session(arguments.compute);
   const RunOutcome outcome = run_experiment(session.device(), data, experiment, options, progress);

@@ -1,0 +1,17 @@
+// The images that an experiment trains on.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nn/data/fashion_mnist.h"
+#include "nn/experiment/experiment.h"
+
+namespace vktrain::app {
+
+// Loads the experiment's data set from `folder`, or from where find_fashion_mnist finds it. Throws
+// UsageError for an unknown data set, Error when a file or a label is not what it should be.
+nn::FashionMnist load_data(const nn::Experiment& experiment,
+                           const std::optional<std::string>& folder);
+
+}  // namespace vktrain::app

@@ -1,0 +1,14 @@
+// `vktrain predict RUN`.
+#pragma once
+
+#include "apps/vktrain/console.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vktrain::app {
+
+void add_predict_command(CLI::App& app, Console& console);
+
+}  // namespace vktrain::app

@@ -1,0 +1,52 @@
+#include "apps/vktrain/saved_run.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "nn/data/fashion_mnist.h"
+#include "nn/training/trainer.h"
+#include "runtime/error.h"
+
+namespace vktrain::app {
+
+void add_saved_run_options(CLI::App& command, SavedRunOptions& options) {
+  command.add_option("run", options.path, "A run folder, or a safetensors file of parameters")
+      ->required();
+  command
+      .add_option("--config", options.config,
+                  "The run's experiment [default: config.toml beside the parameters]")
+      ->type_name("C.toml");
+  command.add_option("--data", options.data, "Folder of the data set")->type_name("DIR");
+}
+
+nn::SavedRun load_saved_run(const SavedRunOptions& options) {
+  nn::SavedRun run = nn::load_run(options.path, options.config);
+  run.experiment = nn::expand_replicas(run.experiment).front();
+  return run;
+}
+
+std::unique_ptr<nn::Inference> open_inference(runtime::Device& device,
+                                              const SavedRunOptions& options,
+                                              const nn::SavedRun& run, const nn::ImageSet& images,
+                                              std::vector<std::uint32_t> indices,
+                                              std::int64_t batch_size) {
+  try {
+    return std::make_unique<nn::Inference>(device, run.experiment, run.parameters, images,
+                                           std::move(indices), batch_size);
+  } catch (const DeviceError&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error(fmt::format("'{}' cannot be used: {}", options.path, error.what()));
+  }
+}
+
+std::string class_name(const nn::Experiment& experiment, std::size_t label) {
+  const auto names = nn::label_names();
+  if (experiment.data.classes != static_cast<std::int64_t>(names.size())) {
+    return fmt::format("class {}", label);
+  }
+  return std::string(names[label]);
+}
+
+}  // namespace vktrain::app

@@ -1,0 +1,38 @@
+// What `evaluate` and `predict` share: the run to load and the names of its classes.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/training/inference.h"
+#include "nn/training/run_folder.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vktrain::app {
+
+struct SavedRunOptions {
+  std::string path;  // run folder or safetensors file
+  std::optional<std::string> config;
+  std::optional<std::string> data;
+};
+
+void add_saved_run_options(CLI::App& command, SavedRunOptions& options);
+
+nn::SavedRun load_saved_run(const SavedRunOptions& options);
+
+// The same as the constructor of nn::Inference; an error about the tensors names the file.
+std::unique_ptr<nn::Inference> open_inference(runtime::Device& device,
+                                              const SavedRunOptions& options,
+                                              const nn::SavedRun& run, const nn::ImageSet& images,
+                                              std::vector<std::uint32_t> indices,
+                                              std::int64_t batch_size);
+
+// "Ankle boot", or for a model without FashionMNIST's ten classes "class 9".
+std::string class_name(const nn::Experiment& experiment, std::size_t label);
+
+}  // namespace vktrain::app
