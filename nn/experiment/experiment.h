@@ -120,7 +120,7 @@ struct ReportedResults {
   std::optional<double> test_loss;
   std::optional<double> train_seconds;
   std::optional<double> efficiency;             // weights per second of training
-  std::optional<std::int64_t> parameter_count;  // expected; checked against the layers
+  std::optional<std::int64_t> parameter_count;  // of a built-in run it must agree with the layers
   std::int64_t repeats = 1;                     // networks behind the reported mean
   std::vector<std::string> assumed;             // "field: reason"
 

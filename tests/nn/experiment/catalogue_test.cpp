@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 #include "apps/vktrain/embedded_experiments.h"
 #include "nn/experiment/experiment_library.h"
 #include "nn/experiment/experiment_toml.h"
-#include "tests/nn/experiment/catalogue_file.h"
+#include "runtime/error.h"
+#include "tests/nn/experiment/test_files.h"
 
 namespace vktrain::nn {
 namespace {
@@ -21,8 +24,15 @@ const ExperimentLibrary& library() {
   return kLibrary;
 }
 
+std::string_view test_file(std::string_view name) {
+  for (const EmbeddedFile& file : experiment_test_files()) {
+    if (file.name == name) return file.text();
+  }
+  throw Error(fmt::format("there is no test file {}.", name));
+}
+
 const json& catalogue() {
-  static const json kCatalogue = json::parse(catalogue_file().front().text());
+  static const json kCatalogue = json::parse(test_file("catalogue_fcn"));
   return kCatalogue;
 }
 
@@ -175,6 +185,57 @@ TEST(Catalogue, NoFullyConnectedRunIsBuiltInThatTheCatalogueLacks) {
 TEST(Catalogue, EveryBuiltInExperimentReadsBackFromItsResolvedConfig) {
   for (const Experiment* e : library().suite("all")) {
     EXPECT_EQ(parse_experiment(to_toml(*e), e->id), *e) << e->id;
+  }
+}
+
+// The cells of the documented row of a key, or nothing.
+std::vector<std::string> documented_row(std::string_view docs, const std::string& key) {
+  const std::size_t begin = docs.find(fmt::format("\n| `{}` | ", key));
+  if (begin == std::string_view::npos) return {};
+  std::string_view row = docs.substr(begin + 1, docs.find('\n', begin + 1) - begin - 1);
+  std::vector<std::string> cells;
+  for (std::size_t end; (end = row.find(" | ")) != std::string_view::npos;) {
+    cells.emplace_back(row.substr(0, end));
+    row.remove_prefix(end + 3);
+  }
+  return cells;
+}
+
+// Values by dotted key of experiments where nothing is set, for any optimizer.
+std::map<std::string, std::string> printed_defaults() {
+  std::map<std::string, std::string> values;
+  for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd}) {
+    Experiment experiment;
+    experiment.optimizer = default_optimizer(kind, OptimizerDefinition::pytorch);
+    std::istringstream lines(to_toml(experiment));
+    std::string section;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("[")) section = line.substr(1, line.size() - 2) + ".";
+      const std::size_t equals = line.find(" = ");
+      if (equals == std::string::npos) continue;
+      values[section + line.substr(0, equals)] = line.substr(equals + 3);
+    }
+  }
+  return values;
+}
+
+TEST(Catalogue, TheDocumentHasEveryKeyWithItsDefaultAndEveryRun) {
+  const std::string_view docs = test_file("experiments");
+  const std::map<std::string, std::string> defaults = printed_defaults();
+  for (const std::string& key : experiment_keys()) {
+    SCOPED_TRACE(key);
+    const std::vector<std::string> row = documented_row(docs, key);
+    ASSERT_GE(row.size(), 3u);
+    if (row[2] == "by kind" || row[2] == "required") continue;
+    const auto found = defaults.find(key);
+    if (found != defaults.end()) {
+      EXPECT_EQ(row[2], fmt::format("`{}`", found->second));
+    } else {
+      EXPECT_TRUE(row[2] == "absent" || row[2] == "`[]`" || row[2] == "`\"\"`") << row[2];
+    }
+  }
+  for (const std::string& id : library().ids()) {
+    EXPECT_NE(docs.find(fmt::format("\n| `{}` ", id)), std::string_view::npos) << id;
   }
 }
 

@@ -99,6 +99,8 @@ TEST(ExperimentLibrary, FindsByIdAndByPattern) {
   EXPECT_EQ(message([&] { lib.find("c-tird"); }),
             "there is no experiment \"c-tird\"; did you mean 'c-third'?");
   EXPECT_NE(message([&] { lib.match(Names{"*", "x*"}); }).find("x*"), std::string::npos);
+  // A '*' must not give back text that the pattern before it has used.
+  EXPECT_NE(message([&] { lib.match(Names{"c-t*third"}); }).find("c-t*third"), std::string::npos);
   EXPECT_NE(message([&] { lib.match(Names{"z-fcn"}); }).find("z-fcn"), std::string::npos);
   EXPECT_EQ(message([&] { lib.suite("fcm"); }), "there is no suite \"fcm\"; did you mean 'fcn'?");
 }

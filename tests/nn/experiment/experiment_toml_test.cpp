@@ -184,6 +184,8 @@ TEST(ExperimentToml, UnknownNamesAreRefusedWithTheLineAndASuggestion) {
                  {"file.toml:2", "units", "known are 'out', 'bias'"});
   expect_refused("[model]\nlayers = [\"flatten x=1\", \"linear 10\"]\n",
                  {"file.toml:2", "flatten", "no settings"});
+  expect_refused("[model]\nlayers = [\"flatten\", \"linear 10 p=0.5\"]\n",
+                 {"file.toml:2", "linear setting \"p\""});
   expect_refused("[model]\nlayers = [\"linear 10 5\"]\n", {"file.toml:2", "\"5\"", "no name"});
   expect_refused("[model]\nlayers = [\"\"]\n", {"file.toml:2", "layer type"});
   expect_refused("[model]\nlayers = [{out = 3}]\n", {"file.toml:2", "needs a type"});
@@ -296,6 +298,11 @@ TEST(ExperimentToml, ChangingTheOptimizerGivesItsDefaultsButKeepsRateAndPenaltie
   OptimizerConfig expected = default_optimizer(OptimizerKind::adam, OptimizerDefinition::keras);
   expected.learning_rate = 0.125;
   expected.beta1 = 0.5;
+  expected.l2 = 0.25;
+  EXPECT_EQ(e.optimizer, expected);
+  set_value(e, "optimizer.kind", "adagrad");
+  expected = default_optimizer(OptimizerKind::adagrad, OptimizerDefinition::keras);
+  expected.learning_rate = 0.125;
   expected.l2 = 0.25;
   EXPECT_EQ(e.optimizer, expected);
   EXPECT_THROW(apply_overrides(e, std::vector<std::string>{"training.epochs"}), UsageError);
