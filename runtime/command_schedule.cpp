@@ -30,7 +30,7 @@ void remember(const ResourceUse& use, std::size_t level, std::vector<PastUse>& h
   const PastUse now{use.offset, use.offset + use.size, use.writes, level};
   if (now.writes) {
     std::erase_if(history, [&](const PastUse& past) {
-      return past.level < level && now.begin <= past.begin && past.end <= now.end;
+      return now.begin <= past.begin && past.end <= now.end;
     });
   }
   history.push_back(now);

@@ -151,6 +151,17 @@ TEST_F(RecurrenceTest, AGraphMayEndWhileItRuns) {
   check();
 }
 
+TEST_F(RecurrenceTest, ABufferMayEndWhileItIsUsed) {
+  CommandGraph graph(device());
+  {
+    Buffer shortlived(device(), a_.size, "shortlived");
+    graph.add(elementwise("multiply_add", 3, a_, {&shortlived, 0, shortlived.size()}));
+    graph.record();
+    graph.submit(100);
+  }
+  graph.wait();
+}
+
 TEST_F(CommandGraphTest, IndependentDispatchesShareALevel) {
   const Slice x = make_slice(iota(1), "x");
   std::vector<Slice> outputs;
