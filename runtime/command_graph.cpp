@@ -219,7 +219,7 @@ void CommandGraph::Impl::submit_once(std::uint32_t repeats) {
   info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
   info.commandBufferCount = repeats;
   info.pCommandBuffers = buffers.data();
-  check_run(logical->vk().vkQueueSubmit(logical->queue(), 1, &info, submission.fence.get()));
+  check_run(logical->submit(info, submission.fence.get()));
   submission.pending = true;
 }
 
@@ -227,8 +227,7 @@ CommandGraph::CommandGraph(Device& device, bool profile)
     : impl_(std::make_unique<Impl>(device, profile)) {}
 
 CommandGraph::~CommandGraph() {
-  // Commands in flight use the pools. The result does not matter: a lost device is idle, too.
-  impl_->logical->vk().vkDeviceWaitIdle(impl_->logical->handle());
+  impl_->logical->wait_idle();  // commands in flight use the pools
 }
 
 void CommandGraph::add(Dispatch dispatch) {

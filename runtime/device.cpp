@@ -79,7 +79,6 @@ Device::Impl::Impl(const DeviceOptions& options)
   set_layout = make_set_layout(*logical);
   pipeline_layout = make_pipeline_layout(*logical, set_layout.get());
   pipeline_cache = make_pipeline_cache(*logical);
-  transfer = std::make_unique<Transfer>(*logical);
 }
 
 std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
@@ -99,20 +98,20 @@ std::vector<std::string> Device::validation_messages() const { return impl_->ins
 
 void Device::upload(const Slice& destination, std::span<const std::byte> data) {
   check_transfer(destination, "upload", data.size());
-  impl_->transfer->upload(destination.buffer->impl().bound.buffer.get(), destination.offset, data,
-                          destination.buffer->name());
+  impl_->transfers().upload(destination.buffer->impl().bound.buffer.get(), destination.offset, data,
+                            destination.buffer->name());
 }
 
 void Device::download(const Slice& source, std::span<std::byte> data) {
   check_transfer(source, "download", data.size());
-  impl_->transfer->download(source.buffer->impl().bound.buffer.get(), source.offset, data,
-                            source.buffer->name());
+  impl_->transfers().download(source.buffer->impl().bound.buffer.get(), source.offset, data,
+                              source.buffer->name());
 }
 
 void Device::fill(const Slice& destination, std::uint32_t word) {
   check_transfer(destination, "fill", destination.size);
-  impl_->transfer->fill(destination.buffer->impl().bound.buffer.get(), destination.offset,
-                        destination.size, word, destination.buffer->name());
+  impl_->transfers().fill(destination.buffer->impl().bound.buffer.get(), destination.offset,
+                          destination.size, word, destination.buffer->name());
 }
 
 }  // namespace vktrain::runtime

@@ -13,7 +13,13 @@ namespace vktrain::runtime {
 
 // Members are destroyed from the last to the first.
 struct Device::Impl {
-  Impl(const DeviceOptions& options);
+  explicit Impl(const DeviceOptions& options);
+
+  // Not made when the device is opened: a device that only compiles kernels needs no queue.
+  Transfer& transfers() {
+    if (!transfer) transfer = std::make_unique<Transfer>(*logical);
+    return *transfer;
+  }
 
   Instance instance;
   DeviceProfile profile;
@@ -21,7 +27,7 @@ struct Device::Impl {
   OwnedSetLayout set_layout;            // kMaxBindings storage buffers
   OwnedPipelineLayout pipeline_layout;  // set_layout and kMaxPushBytes
   OwnedPipelineCache pipeline_cache;
-  std::unique_ptr<Transfer> transfer;
+  std::unique_ptr<Transfer> transfer;  // made on first use by `transfers`
   std::unique_ptr<KernelCache> kernels;
 };
 

@@ -46,8 +46,17 @@ void LogicalDevice::create(VkPhysicalDevice physical) {
 }
 
 LogicalDevice::~LogicalDevice() {
-  vk_.vkDeviceWaitIdle(device_);
+  wait_idle();
   vk_.vkDestroyDevice(device_, nullptr);
+}
+
+VkResult LogicalDevice::submit(const VkSubmitInfo& info, VkFence fence) const {
+  submitted_ = true;
+  return vk_.vkQueueSubmit(queue_, 1, &info, fence);
+}
+
+void LogicalDevice::wait_idle() const {
+  if (submitted_) vk_.vkDeviceWaitIdle(device_);
 }
 
 std::uint32_t LogicalDevice::memory_type(std::uint32_t allowed, VkMemoryPropertyFlags required,

@@ -19,10 +19,15 @@ class LogicalDevice {
   LogicalDevice& operator=(const LogicalDevice&) = delete;
 
   VkDevice handle() const { return device_; }
-  VkQueue queue() const { return queue_; }
   std::uint32_t queue_family() const { return queue_family_; }
   std::uint32_t timestamp_valid_bits() const { return timestamp_valid_bits_; }
   const DeviceFunctions& vk() const { return vk_; }
+
+  VkResult submit(const VkSubmitInfo& info, VkFence fence) const;
+  // Waits for all submissions, if there were any: Mesa's RADV without hardware (RADV_FORCE_FAMILY),
+  // on which kernels can be compiled for AMD, crashes in vkDeviceWaitIdle. The result is not
+  // interesting: a lost device is idle, too.
+  void wait_idle() const;
 
   // Index of the memory type that a buffer should live in: the first one of `allowed` with all
   // `required` and the most of `preferred` flags. Throws DeviceError when there is none.
@@ -42,6 +47,7 @@ class LogicalDevice {
   DeviceFunctions vk_;
   VkDevice device_ = VK_NULL_HANDLE;
   VkQueue queue_ = VK_NULL_HANDLE;
+  mutable bool submitted_ = false;
 };
 
 // Owns one Vulkan handle; `destroy` is the member of DeviceFunctions that frees it.

@@ -56,12 +56,11 @@ Buffer::Buffer(Device& device, std::uint64_t size, std::string name)
   }
   const VkBuffer handle = impl_->bound.buffer.get();
   owner.logical->set_name(VK_OBJECT_TYPE_BUFFER, std::uint64_t(handle), impl_->name);
-  owner.transfer->fill(handle, 0, words, 0, impl_->name);
+  owner.transfers().fill(handle, 0, words, 0, impl_->name);
 }
 
 Buffer::~Buffer() {
-  // A submission may still use it. The result does not matter: a lost device is idle, too.
-  if (impl_) impl_->device->vk().vkDeviceWaitIdle(impl_->device->handle());
+  impl_->device->wait_idle();  // a submission may still use it
 }
 
 std::uint64_t Buffer::size() const { return impl_->size; }

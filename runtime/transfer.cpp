@@ -107,7 +107,7 @@ void Transfer::submit_and_wait(std::string_view name) {
   submit.commandBufferCount = 1;
   submit.pCommandBuffers = &commands_;
   const VkFence fence = fence_.get();
-  check(vk.vkQueueSubmit(device_->queue(), 1, &submit, fence), what);
+  check(device_->submit(submit, fence), what);
   check(vk.vkWaitForFences(device_->handle(), 1, &fence, VK_TRUE, ~std::uint64_t{0}), what);
   check(vk.vkResetFences(device_->handle(), 1, &fence), what);
 }
