@@ -15,6 +15,7 @@
 #include "apps/vktrain/predict_command.h"
 #include "apps/vktrain/train_command.h"
 #include "apps/vktrain/version.h"
+#include "nn/experiment/suggest.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
@@ -22,9 +23,22 @@ namespace {
 
 int fail(Console& console, std::string message, int code) {
   std::replace(message.begin(), message.end(), '\n', ' ');
+  if (!message.ends_with('.') && !message.ends_with('?')) message += '.';
   console.out.flush();
   console.err << "vktrain: error: " << message << std::endl;
   return code;
+}
+
+// CLI11 takes an unknown command for an argument too many.
+void check_command(CLI::App& app, std::span<const std::string> arguments) {
+  if (arguments.empty() || arguments.front().starts_with('-')) return;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->check_name(arguments.front())) return;
+    known.push_back(command->get_name());
+  }
+  throw UsageError(fmt::format("there is no command '{}'; {}", arguments.front(),
+                               nn::suggest(arguments.front(), known)));
 }
 
 int run_command(std::span<const std::string> arguments, Console& console) {
@@ -38,6 +52,7 @@ int run_command(std::span<const std::string> arguments, Console& console) {
   add_devices_command(app, console);
   add_data_command(app, console);
 
+  check_command(app, arguments);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
