@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "runtime/error.h"
-#include "tests/support/leak_suppressions.h"
+#include "tests/support/sanitizer_suppressions.h"
 
 namespace vktrain::testing {
 namespace {

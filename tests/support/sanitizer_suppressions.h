@@ -1,5 +1,5 @@
-// Makes leak reports of AddressSanitizer name the library, so that those of Vulkan drivers and
-// layers can be suppressed and ours cannot hide.
+// Sanitizer reports from within Vulkan drivers and layers are suppressed by the library's name, so
+// that ours cannot hide.
 #pragma once
 
 namespace vktrain::testing {

@@ -1,5 +1,6 @@
-// Suppressions for LeakSanitizer, which calls __lsan_default_suppressions when it starts.
-#include "tests/support/leak_suppressions.h"
+// The sanitizers call these functions when they start. Drivers are not built with ThreadSanitizer,
+// which therefore does not see their own synchronization (futexes, atomics).
+#include "tests/support/sanitizer_suppressions.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -7,6 +8,13 @@
 #include <cstddef>
 #include <string>
 #include <vector>
+
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:libvulkan_\n"
+         "race:libvk_swiftshader\n"
+         "race:libVkLayer\n"
+         "race:libLLVM\n";
+}
 
 #ifdef VKTRAIN_ADDRESS_SANITIZER
 extern "C" const char* __lsan_default_suppressions() {
