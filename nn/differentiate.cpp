@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "nn/operation.h"
+#include "nn/ops/activation.h"
 #include "nn/ops/add.h"
 #include "runtime/error.h"
 
@@ -94,6 +95,17 @@ void Differentiator::sum_contributions(ValueId id, ValueId target) {
   }
 }
 
+// Sums what reached a parameter into its slot; a single gradient that was passed on, or written
+// elsewhere because the parameter has more uses, is copied.
+void Differentiator::fill_gradient_slot(ValueId parameter) {
+  const ValueId slot = graph_->gradient_slot(parameter);
+  sum_contributions(parameter, slot);
+  const ValueId gradient = contributions_[parameter].front();
+  if (gradient == slot) return;
+  graph_->add(std::make_unique<ActivationForward>(gradient, slot, ActivationSpec{})).label =
+      graph_->value(parameter).name;
+}
+
 void differentiate(Graph& graph, ValueId loss) {
   const std::vector<bool> active = active_operations(graph, loss);
   Differentiator differentiator(graph);
@@ -117,13 +129,11 @@ void differentiate(Graph& graph, ValueId loss) {
   }
   for (ValueId id = 0; id < forward_values; ++id) {
     if (graph.value(id).kind != ValueKind::parameter) continue;
-    if (differentiator.uses_[id] > 1) {
-      differentiator.sum_contributions(id, graph.gradient_slot(id));
-    }
     if (differentiator.contributions_[id].empty()) {
       throw Error(fmt::format("parameter {} has no influence on the loss; remove its layer",
                               graph.value(id).name));
     }
+    differentiator.fill_gradient_slot(id);
   }
 }
 

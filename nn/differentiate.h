@@ -20,18 +20,19 @@ class Differentiator {
   // A new value to write a gradient contribution of `input` to (for a parameter used once: its
   // gradient slot). The operation that writes it must be added before the next call.
   ValueId new_gradient(ValueId input);
-  // Passes an existing gradient value of the same shape on unchanged (bias_add, add). The value must
-  // not be written again.
+  // Passes an existing gradient value of the same shape on unchanged (bias_add, add). The value
+  // must not be written again.
   void pass_gradient(ValueId input, ValueId gradient);
 
  private:
   friend void differentiate(Graph& graph, ValueId loss);
   explicit Differentiator(Graph& graph);
   void sum_contributions(ValueId id, ValueId target);
+  void fill_gradient_slot(ValueId parameter);
 
   Graph* graph_;
   std::vector<bool> needs_;
-  std::vector<std::uint32_t> uses_;               // of each value by differentiable operations
+  std::vector<std::uint32_t> uses_;                  // of each value by differentiable operations
   std::vector<std::vector<ValueId>> contributions_;  // per value, not yet summed
 };
 

@@ -55,8 +55,8 @@ Executable::Executable(runtime::Device& device, const Graph& graph, ParameterSto
     if (value.kind != ValueKind::external || externals_.contains(id)) continue;
     const std::uint64_t one =
         static_cast<std::uint64_t>(round_up(layouts.layout(id).size(), kAlignmentElements));
-    externals_[id] = arena_.allocate(one * kWord * (value.shared ? 1 : options.replicas),
-                                     value.name);
+    externals_[id] =
+        arena_.allocate(one * kWord * (value.shared ? 1 : options.replicas), value.name);
   }
   for (const PlannedOperation& operation : plan_.operations()) add_operation(operation);
   commands_.record();
@@ -103,7 +103,7 @@ runtime::Slice Executable::slice_of(const PlannedBinding& binding,
 
 runtime::Slice Executable::parameter_slice(const Value& value) const {
   const bool state = value.kind == ValueKind::state;
-  const runtime::Slice base = state                                  ? storage_->states()
+  const runtime::Slice base = state                               ? storage_->states()
                               : value.kind == ValueKind::gradient ? storage_->gradients()
                                                                   : storage_->parameters();
   const std::int64_t stride = state ? layout_.state_size() : layout_.trainable_size();
@@ -133,8 +133,7 @@ runtime::Slice Executable::replica_slice(ValueId id, std::uint32_t replica) cons
   const Lowering layouts(*graph_, layout_, device_->profile(), plan_.options().batch,
                          plan_.options().replicas);
   const std::uint64_t offset = std::uint64_t{layouts.replica_stride(id)} * replica * kWord;
-  return memory_of(id).part(offset,
-                            static_cast<std::uint64_t>(layouts.layout(id).size()) * kWord);
+  return memory_of(id).part(offset, static_cast<std::uint64_t>(layouts.layout(id).size()) * kWord);
 }
 
 std::vector<float> Executable::read(ValueId id, std::uint32_t replica) const {

@@ -9,8 +9,8 @@
 namespace vktrain::nn {
 
 void Operation::differentiate(Differentiator&) const {
-  throw Error(fmt::format("[{}] has no derivative; it must not stand between a parameter and the loss",
-                          kind()));
+  throw Error(fmt::format(
+      "[{}] has no derivative; it must not stand between a parameter and the loss", kind()));
 }
 
 Graph::Graph(ParameterSet& parameters) : parameters_(&parameters) {}
@@ -41,10 +41,8 @@ ValueId Graph::add_parameter(const Parameter& parameter) {
   for (ValueId id = 0; id < values_.size(); ++id) {
     if (values_[id].kind == kind && values_[id].parameter == index) return id;
   }
-  return add_value({.name = parameter.name,
-                    .shape = parameter.shape,
-                    .kind = kind,
-                    .parameter = index});
+  return add_value(
+      {.name = parameter.name, .shape = parameter.shape, .kind = kind, .parameter = index});
 }
 
 ValueId Graph::gradient_slot(ValueId parameter) {

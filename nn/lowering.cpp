@@ -9,8 +9,7 @@
 namespace vktrain::nn {
 
 Lowering::Lowering(const Graph& graph, const ParameterLayout& parameters,
-                   const runtime::DeviceProfile& device, std::int64_t batch,
-                   std::uint32_t replicas)
+                   const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas)
     : graph_(&graph),
       parameters_(&parameters),
       device_(&device),
@@ -35,9 +34,10 @@ std::uint32_t Lowering::replica_stride(ValueId id) const {
   }
   const std::int64_t stride = round_up(layout(id).size(), kAlignmentElements);
   if (stride > std::numeric_limits<std::int32_t>::max()) {
-    throw Error(fmt::format("value {} of shape {} has {} elements, more than kernels can address; "
-                            "use a smaller batch size",
-                            value.name, to_string(value.shape.with_batch(batch_)), stride));
+    throw Error(
+        fmt::format("value {} of shape {} has {} elements, more than kernels can address; "
+                    "use a smaller batch size",
+                    value.name, to_string(value.shape.with_batch(batch_)), stride));
   }
   return static_cast<std::uint32_t>(stride);
 }

@@ -17,7 +17,13 @@
 namespace vktrain::nn {
 
 // Contiguous ranges over all parameters, for optimizers.
-enum class Range : std::uint32_t { parameters, gradients, states, optimizer_state_0, optimizer_state_1 };
+enum class Range : std::uint32_t {
+  parameters,
+  gradients,
+  states,
+  optimizer_state_0,
+  optimizer_state_1
+};
 
 struct PlannedBinding {
   enum class Source { value, scratch, range } source = Source::value;

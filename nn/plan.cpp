@@ -40,9 +40,8 @@ std::int64_t place_blocks(std::vector<Block>& blocks) {
     block.placement->offset = offset;
     arena = std::max(arena, offset + block.placement->size);
     const auto position =
-        std::upper_bound(placed.begin(), placed.end(), offset, [](std::int64_t o, const Block* b) {
-          return o < b->placement->offset;
-        });
+        std::upper_bound(placed.begin(), placed.end(), offset,
+                         [](std::int64_t o, const Block* b) { return o < b->placement->offset; });
     placed.insert(position, &block);
   }
   return arena;
@@ -60,22 +59,23 @@ std::int64_t largest_live_sum(const std::vector<Block>& blocks, std::size_t oper
   return largest;
 }
 
-void check_range(const runtime::DeviceProfile& device, const Value& value, std::int64_t elements,
-                 const PlanOptions& options) {
+void check_range(const runtime::DeviceProfile& device, const std::string& subject,
+                 std::int64_t elements, const PlanOptions& options) {
   const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * 4;
   if (bytes <= device.max_storage_range) return;
   throw Error(fmt::format(
-      "{} of shape {} for {} replica(s) needs {} MiB in one buffer range, but {} allows {} MiB; use "
-      "a smaller batch size or fewer replicas",
-      value.name, to_string(value.shape.with_batch(options.batch)), options.replicas, bytes >> 20,
-      device.name, device.max_storage_range >> 20));
+      "{} for a batch of {} and {} replica(s) needs {:.1f} MiB in one buffer range, but {} allows "
+      "{:.1f} MiB; use a smaller batch size or fewer replicas",
+      subject, options.batch, options.replicas, static_cast<double>(bytes) / 0x1p20, device.name,
+      static_cast<double>(device.max_storage_range) / 0x1p20));
 }
 
 }  // namespace
 
 Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
-           const runtime::DeviceProfile& device, const PlanOptions& options)
+           const runtime::DeviceProfile& own_device, const PlanOptions& options)
     : options_(options), values_(graph.value_count()) {
+  const runtime::DeviceProfile& device = options.plan_for ? *options.plan_for : own_device;
   Lowering layouts(graph, parameters, device, options.batch, options.replicas);
   for (const auto& operation : graph.operations()) {
     Lowering lowering(graph, parameters, device, options.batch, options.replicas);
@@ -84,12 +84,18 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
     planned.dispatches = lowering.take_dispatches();
     for (std::int64_t size : lowering.take_scratches()) {
       planned.scratches.push_back({-1, size * options.replicas});
+      check_range(device,
+                  fmt::format("scratch memory of {} {}", operation->label, operation->kind()),
+                  planned.scratches.back().size, options);
     }
     operations_.push_back(std::move(planned));
   }
   place(graph, layouts);
   for (ValueId id = 0; id < graph.value_count(); ++id) {
-    if (values_[id].offset >= 0) check_range(device, graph.value(id), values_[id].size, options);
+    if (values_[id].offset < 0) continue;
+    const Value& value = graph.value(id);
+    check_range(device, fmt::format("{} of shape {}", value.name, to_string(value.shape)),
+                values_[id].size, options);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "nn/graph.h"
@@ -14,6 +15,8 @@ struct PlanOptions {
   std::int64_t batch = 1;
   std::uint32_t replicas = 1;
   bool keep_all = false;  // every value has memory of its own, so that tests can read it
+  // Whose kernels and limits to plan for, instead of the device that will run the plan.
+  std::optional<runtime::DeviceProfile> plan_for = std::nullopt;
 };
 
 // Offsets and sizes in elements; replicas included.
@@ -29,16 +32,16 @@ struct PlannedOperation {
 
 class Plan {
  public:
-  // Throws Error when a value needs a larger storage range than the device has; the message names
-  // the value and the batch size.
+  // Throws Error when a value or an operation's scratch memory needs a larger storage range than
+  // the device has; the message names it and the batch size.
   Plan(const Graph& graph, const ParameterLayout& parameters, const runtime::DeviceProfile& device,
        const PlanOptions& options);
 
   const PlanOptions& options() const { return options_; }
   const std::vector<PlannedOperation>& operations() const { return operations_; }
   const Placement& placement(ValueId id) const { return values_.at(id); }
-  std::int64_t arena_size() const { return arena_size_; }      // elements
-  std::int64_t lower_bound() const { return lower_bound_; }    // largest sum of live values
+  std::int64_t arena_size() const { return arena_size_; }    // elements
+  std::int64_t lower_bound() const { return lower_bound_; }  // largest sum of live values
   std::size_t dispatch_count() const;
 
  private:

@@ -41,7 +41,7 @@ void main() {
             vec4 x[4];
             for (uint kk = 0; kk < 4; ++kk) {
                 x[kk] = a[a_base + (k + kk) * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1)];
-                if (SUM_A != 0) a_sum[i4] += x[kk];
+                a_sum[i4] += x[kk];
             }
             for (uint i = 0; i < 4; ++i) {
                 for (uint kk = 0; kk < 4; ++kk) {
@@ -56,7 +56,7 @@ void main() {
         vec4 r = b[b_right + k * p.b_stride];
         for (uint i4 = 0; i4 < ROWS4; ++i4) {
             vec4 x = a[a_base + k * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1)];
-            if (SUM_A != 0) a_sum[i4] += x;
+            a_sum[i4] += x;
             for (uint i = 0; i < 4; ++i) {
                 left[4 * i4 + i] = fma(vec4(x[i]), l, left[4 * i4 + i]);
                 right[4 * i4 + i] = fma(vec4(x[i]), r, right[4 * i4 + i]);
@@ -67,7 +67,7 @@ void main() {
         store(row0 + i, column4, left[i]);
         store(row0 + i, column4 + 1, right[i]);
     }
-    if (SUM_A != 0 && column4 == 0) {
+    if (p.sum_a != 0 && column4 == 0) {
         for (uint i = 0; i < ROWS; ++i) store_bias_gradient(row0 + i, a_sum[i / 4][i % 4]);
     }
 }

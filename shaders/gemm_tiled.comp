@@ -6,8 +6,8 @@ layout(local_size_x = 64) in;
 #include "activation.glsl"
 #include "gemm.glsl"
 
-layout(constant_id = 5) const uint TRANSPOSE_A = 0;  // A is [K, M]
-layout(constant_id = 6) const uint TRANSPOSE_B = 0;  // B is [N, K]
+layout(constant_id = 4) const uint TRANSPOSE_A = 0;  // A is [K, M]
+layout(constant_id = 5) const uint TRANSPOSE_B = 0;  // B is [N, K]
 
 const uint TILE4 = 8;     // vec4 along M and N
 const uint DEPTH = 16;    // along K
@@ -76,12 +76,12 @@ void main() {
             vec4 x = tile_a[kk * (TILE4 + 1) + my_row4];
             vec4 y = tile_b[kk * (TILE4 + 1) + my_column4];
             for (uint i = 0; i < 4; ++i) sum[i] = fma(vec4(x[i]), y, sum[i]);
-            if (SUM_A != 0) a_sum += x;
+            a_sum += x;
         }
         barrier();
     }
     for (uint i = 0; i < 4; ++i) store(4 * (row4 + my_row4) + i, column4 + my_column4, sum[i]);
-    if (SUM_A != 0 && column4 + my_column4 == 0) {
+    if (p.sum_a != 0 && column4 + my_column4 == 0) {
         for (uint i = 0; i < 4; ++i) store_bias_gradient(4 * (row4 + my_row4) + i, a_sum[i]);
     }
 }

@@ -32,9 +32,8 @@ ValueId add_linear(Chain& chain, const LayerSpec& layer, const std::string& name
 
 ValueId add_batch_norm(Chain& chain, const LayerSpec& layer, const std::string& name) {
   const BatchNormOptions options = {.epsilon = layer.eps, .momentum = layer.momentum};
-  return chain.mode == ModelMode::train
-             ? batch_norm_train(chain.graph, chain.value, options, name)
-             : batch_norm_eval(chain.graph, chain.value, options, name);
+  return chain.mode == ModelMode::train ? batch_norm_train(chain.graph, chain.value, options, name)
+                                        : batch_norm_eval(chain.graph, chain.value, options, name);
 }
 
 ValueId add_dropout(Chain& chain, const std::string& name) {

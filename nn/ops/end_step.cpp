@@ -43,8 +43,7 @@ void EndStep::lower(Lowering& l) const {
                        l.write(step_.metrics)};
   dispatch.push = push_bytes(Push{
       .batch = static_cast<std::uint32_t>(l.batch()),
-      .penalty_parts =
-          penalty ? static_cast<std::uint32_t>(l.layout(penalty_parts_).columns) : 0,
+      .penalty_parts = penalty ? static_cast<std::uint32_t>(l.layout(penalty_parts_).columns) : 0,
       .loss_replica = l.replica_stride(loss_.loss),
       .correct_replica = l.replica_stride(loss_.correct),
       .penalty_replica = penalty ? l.replica_stride(penalty_parts_) : 0,

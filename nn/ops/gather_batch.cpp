@@ -55,20 +55,19 @@ void GatherBatch::lower(Lowering& l) const {
   dispatch.label = "gather batch";
   dispatch.shader = "gather_batch";
   dispatch.constants = {64};
-  dispatch.bindings = {l.read(dataset_.images),  l.read(dataset_.labels),
-                       l.read(dataset_.indices), l.read(step_.state),
-                       l.write(batch_.x),        l.write(batch_.labels)};
-  dispatch.push = push_bytes(Push{
-      .batch = static_cast<std::uint32_t>(l.batch()),
-      .row_words = row_words,
-      .image_stride = static_cast<std::uint32_t>(l.layout(dataset_.images).row_stride),
-      .batch_stride = static_cast<std::uint32_t>(batch_stride_),
-      .index_replica = l.replica_stride(dataset_.indices),
-      .state_replica = l.replica_stride(step_.state) / 4,
-      .x_replica = l.replica_stride(batch_.x) / 4,
-      .label_replica = l.replica_stride(batch_.labels),
-      .scale = static_cast<float>(1.0 / (255.0 * normalization_.std)),
-      .shift = static_cast<float>(-normalization_.mean / normalization_.std)});
+  dispatch.bindings = {l.read(dataset_.images), l.read(dataset_.labels), l.read(dataset_.indices),
+                       l.read(step_.state),     l.write(batch_.x),       l.write(batch_.labels)};
+  dispatch.push = push_bytes(
+      Push{.batch = static_cast<std::uint32_t>(l.batch()),
+           .row_words = row_words,
+           .image_stride = static_cast<std::uint32_t>(l.layout(dataset_.images).row_stride),
+           .batch_stride = static_cast<std::uint32_t>(batch_stride_),
+           .index_replica = l.replica_stride(dataset_.indices),
+           .state_replica = l.replica_stride(step_.state) / 4,
+           .x_replica = l.replica_stride(batch_.x) / 4,
+           .label_replica = l.replica_stride(batch_.labels),
+           .scale = static_cast<float>(1.0 / (255.0 * normalization_.std)),
+           .shift = static_cast<float>(-normalization_.mean / normalization_.std)});
   dispatch.groups = l.groups_for(l.batch() * row_words, 64);
   dispatch.flops = 2.0 * static_cast<double>(x.size());
   dispatch.bytes = 5.0 * static_cast<double>(x.size());
@@ -82,8 +81,8 @@ void GatherBatch::reference(ReferenceMemory& memory) const {
        .first = static_cast<std::int64_t>(memory[step_.state][1]) * batch_stride_,
        .mean = normalization_.mean,
        .std = normalization_.std},
-      memory[dataset_.images], memory[dataset_.labels], memory[dataset_.indices],
-      memory[batch_.x], memory[batch_.labels]);
+      memory[dataset_.images], memory[dataset_.labels], memory[dataset_.indices], memory[batch_.x],
+      memory[batch_.labels]);
 }
 
 }  // namespace vktrain::nn

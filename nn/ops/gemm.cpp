@@ -29,8 +29,8 @@ std::vector<ValueId> gemm_outputs(ValueId c, const GemmEpilogue& epilogue) {
   return outputs;
 }
 
-GemmSizes sizes_of(GemmForm form, std::int64_t a_rows, std::int64_t a_columns,
-                   std::int64_t b_rows, std::int64_t b_columns) {
+GemmSizes sizes_of(GemmForm form, std::int64_t a_rows, std::int64_t a_columns, std::int64_t b_rows,
+                   std::int64_t b_columns) {
   switch (form) {
     case GemmForm::nt:
       return {a_rows, b_rows, a_columns};
@@ -50,6 +50,7 @@ struct GemmPush {
   std::uint32_t bias_replica, output_replica, bias_gradient_replica;
   std::uint32_t splits, k_per_split, split_stride;
   float alpha;
+  std::uint32_t sum_a;
 };
 
 struct ReducePush {
@@ -130,7 +131,6 @@ void Gemm::lower(Lowering& l) const {
   product.constants[1] = bias ? 1 : 0;
   product.constants[2] = static_cast<std::uint32_t>(epilogue_.activation.kind);
   product.constants[3] = static_cast<std::uint32_t>(epilogue_.gradient_activation.kind);
-  product.constants[4] = sums ? 1 : 0;
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   product.bindings = {l.read(a()),
                       l.read(b()),
@@ -139,22 +139,28 @@ void Gemm::lower(Lowering& l) const {
                       masks ? l.read(epilogue_.gradient_output) : l.read(a()),
                       sums && !split ? l.write(epilogue_.column_sum) : result};
   const std::uint32_t c_replica = split ? u32(partial_replica) : l.replica_stride(c());
-  const std::uint32_t sums_replica =
-      !sums ? 0 : split ? u32(partial_replica) : l.replica_stride(epilogue_.column_sum);
+  const std::uint32_t sums_replica = !sums   ? 0
+                                     : split ? u32(partial_replica)
+                                             : l.replica_stride(epilogue_.column_sum);
   product.push = push_bytes(GemmPush{
-      .m = u32(sizes.m), .n = u32(sizes.n), .k = u32(sizes.k),
-      .a_stride = u32(la.row_stride / 4), .b_stride = u32(lb.row_stride / 4),
+      .m = u32(sizes.m),
+      .n = u32(sizes.n),
+      .k = u32(sizes.k),
+      .a_stride = u32(la.row_stride / 4),
+      .b_stride = u32(lb.row_stride / 4),
       .c_stride = u32(lc.row_stride / 4),
-      .a_replica = l.replica_stride(a()) / 4, .b_replica = l.replica_stride(b()) / 4,
+      .a_replica = l.replica_stride(a()) / 4,
+      .b_replica = l.replica_stride(b()) / 4,
       .c_replica = c_replica / 4,
       .bias_replica = bias ? l.replica_stride(epilogue_.bias) / 4 : 0,
       .output_replica = masks ? l.replica_stride(epilogue_.gradient_output) / 4 : 0,
       .bias_gradient_replica = sums_replica,
-      .splits = variant.splits, .k_per_split = u32(variant.k_per_split),
+      .splits = variant.splits,
+      .k_per_split = u32(variant.k_per_split),
       .split_stride = split ? u32(split_size / 4) : 0,
-      .alpha = epilogue_.activation.kind != Activation::none
-                   ? epilogue_.activation.alpha
-                   : epilogue_.gradient_activation.alpha});
+      .alpha = epilogue_.activation.kind != Activation::none ? epilogue_.activation.alpha
+                                                             : epilogue_.gradient_activation.alpha,
+      .sum_a = sums ? 1u : 0u});
   product.groups = {u32(divide_up(sizes.n, variant.tile_columns)),
                     u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
   product.flops = 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
@@ -168,11 +174,14 @@ void Gemm::lower(Lowering& l) const {
   reduce.constants = {64};
   reduce.bindings = {l.scratch_binding(scratch, Access::read), l.write(c()),
                      sums ? l.write(epilogue_.column_sum) : l.write(c())};
-  reduce.push = push_bytes(ReducePush{
-      .c_size = u32(lc.size() / 4), .bias_size = u32(bias_size / 4), .splits = variant.splits,
-      .split_stride = u32(split_size / 4), .partial_replica = u32(partial_replica / 4),
-      .c_replica = l.replica_stride(c()) / 4,
-      .bias_replica = sums ? l.replica_stride(epilogue_.column_sum) / 4 : 0});
+  reduce.push =
+      push_bytes(ReducePush{.c_size = u32(lc.size() / 4),
+                            .bias_size = u32(bias_size / 4),
+                            .splits = variant.splits,
+                            .split_stride = u32(split_size / 4),
+                            .partial_replica = u32(partial_replica / 4),
+                            .c_replica = l.replica_stride(c()) / 4,
+                            .bias_replica = sums ? l.replica_stride(epilogue_.column_sum) / 4 : 0});
   reduce.groups = l.groups_for((lc.size() + bias_size) / 4, 64);
   reduce.flops = static_cast<double>(split_size * variant.splits);
   reduce.bytes = 4.0 * static_cast<double>(split_size * (variant.splits + 1));

@@ -20,7 +20,7 @@ struct GemmVariant {
   std::uint32_t workgroup = 64;  // invocations
   std::int64_t tile_rows = 0;    // of C, per workgroup
   std::int64_t tile_columns = 0;
-  std::uint32_t splits = 1;      // of K; more than 1: a second pass sums
+  std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
 };
 
@@ -30,7 +30,7 @@ struct GemmVariant {
 GemmVariant choose_gemm_variant(GemmForm form, const GemmSizes& sizes,
                                 const runtime::DeviceProfile& device);
 
-// Values of the specialization constants; entries 1 to 4 (epilogue) are 0 for the caller to set.
+// Values of the specialization constants; entries 1 to 3 (epilogue) are 0 for the caller to set.
 std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form);
 
 }  // namespace vktrain::nn

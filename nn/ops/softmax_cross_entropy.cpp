@@ -28,9 +28,10 @@ std::vector<ValueId> outputs_of(const CrossEntropy& result, ValueId gradient) {
 
 CrossEntropy softmax_cross_entropy(Graph& graph, ValueId logits, ValueId labels) {
   if (graph.value(logits).shape.rank() != 2) {
-    throw Error(fmt::format("[softmax_cross_entropy] expected logits of shape [batch, classes], "
-                            "found {}; end the model with a flatten and a linear layer",
-                            to_string(graph.value(logits).shape)));
+    throw Error(
+        fmt::format("[softmax_cross_entropy] expected logits of shape [batch, classes], "
+                    "found {}; end the model with a flatten and a linear layer",
+                    to_string(graph.value(logits).shape)));
   }
   const CrossEntropy result = {.loss = graph.add_activation("loss", {kBatch}),
                                .correct = graph.add_activation("correct", {kBatch}, DType::u32)};
@@ -38,8 +39,8 @@ CrossEntropy softmax_cross_entropy(Graph& graph, ValueId logits, ValueId labels)
   return result;
 }
 
-SoftmaxCrossEntropy::SoftmaxCrossEntropy(ValueId logits, ValueId labels,
-                                         const CrossEntropy& result, ValueId gradient)
+SoftmaxCrossEntropy::SoftmaxCrossEntropy(ValueId logits, ValueId labels, const CrossEntropy& result,
+                                         ValueId gradient)
     : Operation({logits, labels}, outputs_of(result, gradient)),
       result_(result),
       gradient_(gradient) {}
@@ -62,16 +63,16 @@ void SoftmaxCrossEntropy::lower(Lowering& l) const {
   dispatch.bindings = {l.read(logits()), l.read(labels()), forward ? l.write(result_.loss) : any,
                        forward ? l.write(result_.correct) : any,
                        backward ? l.write(gradient_) : any};
-  dispatch.push = push_bytes(Push{
-      .batch = static_cast<std::uint32_t>(layout.rows),
-      .classes = static_cast<std::uint32_t>(layout.columns),
-      .row_stride = static_cast<std::uint32_t>(layout.row_stride),
-      .logits_replica = l.replica_stride(logits()),
-      .labels_replica = l.replica_stride(labels()),
-      .loss_replica = forward ? l.replica_stride(result_.loss) : 0,
-      .correct_replica = forward ? l.replica_stride(result_.correct) : 0,
-      .gradient_replica = backward ? l.replica_stride(gradient_) : 0,
-      .gradient_scale = 1.0f / static_cast<float>(layout.rows)});
+  dispatch.push =
+      push_bytes(Push{.batch = static_cast<std::uint32_t>(layout.rows),
+                      .classes = static_cast<std::uint32_t>(layout.columns),
+                      .row_stride = static_cast<std::uint32_t>(layout.row_stride),
+                      .logits_replica = l.replica_stride(logits()),
+                      .labels_replica = l.replica_stride(labels()),
+                      .loss_replica = forward ? l.replica_stride(result_.loss) : 0,
+                      .correct_replica = forward ? l.replica_stride(result_.correct) : 0,
+                      .gradient_replica = backward ? l.replica_stride(gradient_) : 0,
+                      .gradient_scale = 1.0f / static_cast<float>(layout.rows)});
   dispatch.groups = l.groups_for(layout.rows, 64);
   dispatch.flops = 5.0 * static_cast<double>(layout.size());
   dispatch.bytes = 4.0 * static_cast<double>(layout.size()) * (backward ? 2 : 1);

@@ -19,8 +19,7 @@ CrossEntropy softmax_cross_entropy(Graph& graph, ValueId logits, ValueId labels)
 // both: the fused one.
 class SoftmaxCrossEntropy : public Operation {
  public:
-  SoftmaxCrossEntropy(ValueId logits, ValueId labels, const CrossEntropy& result,
-                      ValueId gradient);
+  SoftmaxCrossEntropy(ValueId logits, ValueId labels, const CrossEntropy& result, ValueId gradient);
   std::string_view kind() const override { return "softmax_cross_entropy"; }
   void differentiate(Differentiator& differentiator) const override;
   void lower(Lowering& lowering) const override;

@@ -33,7 +33,7 @@ struct Hyperparameters {
   float l2 = 0;
   float momentum = 0;
   float dampening = 0;
-  float beta1 = 0;            // Adam; alpha of RMSprop
+  float beta1 = 0;  // Adam; alpha of RMSprop
   float beta2 = 0;
   float one_minus_beta1 = 0;  // rounded from the difference in double
   float one_minus_beta2 = 0;
@@ -45,9 +45,9 @@ inline constexpr std::uint32_t kMaxDropoutLayers = 16;
 
 // One entry per step of an epoch and replica, written by end_step.
 struct StepMetrics {
-  float loss = 0;              // mean over the batch, without penalties
-  std::uint32_t correct = 0;   // predictions that hit
-  float penalty = 0;           // L1 and L2 penalty of the weights before the update
+  float loss = 0;             // mean over the batch, without penalties
+  std::uint32_t correct = 0;  // predictions that hit
+  float penalty = 0;          // L1 and L2 penalty of the weights before the update
   std::uint32_t reserved = 0;
 };
 

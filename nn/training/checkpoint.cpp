@@ -37,8 +37,8 @@ const SafeTensor& require(const SafeTensors& tensors, const Parameter& parameter
                             parameter.name, to_string(parameter.shape)));
   }
   if (tensor->dtype != "F32") {
-    throw Error(fmt::format("tensor '{}' is of type {}, expected F32", tensor->name,
-                            tensor->dtype));
+    throw Error(
+        fmt::format("tensor '{}' is of type {}, expected F32", tensor->name, tensor->dtype));
   }
   if (tensor->shape != parameter.shape.dims()) {
     throw Error(fmt::format("tensor '{}' has shape {}, expected {}", tensor->name,
@@ -85,8 +85,8 @@ std::int64_t import_parameters(ParameterStorage& storage, std::uint32_t replica,
     if (!counter) continue;
     const std::vector<std::int64_t> values = i64_values(*counter);
     if (values.size() != 1) {
-      throw Error(fmt::format("tensor '{}' has {} values, expected one", counter->name,
-                              values.size()));
+      throw Error(
+          fmt::format("tensor '{}' has {} values, expected one", counter->name, values.size()));
     }
     batches_tracked = values[0];
   }

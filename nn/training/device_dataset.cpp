@@ -36,8 +36,7 @@ runtime::Slice upload_words(runtime::Device& device, runtime::Arena& arena,
 
 DeviceDataset::DeviceDataset(runtime::Device& device, const ImageSet& train, const ImageSet& test)
     : train_count_(train.count), test_count_(test.count), arena_(device, "data set") {
-  if (train.channels != test.channels || train.height != test.height ||
-      train.width != test.width) {
+  if (train.channels != test.channels || train.height != test.height || train.width != test.width) {
     throw Error(fmt::format("training images are {}x{}x{}, test images {}x{}x{}; they must agree",
                             train.channels, train.height, train.width, test.channels, test.height,
                             test.width));

@@ -9,7 +9,6 @@
 namespace vktrain::nn {
 namespace {
 
-
 EvaluationMetrics summarize(std::span<const StepMetrics> steps, std::int64_t images,
                             std::int64_t batch_size, AccuracyRule rule) {
   EvaluationMetrics result;

@@ -9,8 +9,8 @@ namespace vktrain::nn {
 
 // Result of one pass over a set of images.
 struct EvaluationMetrics {
-  double loss = 0;      // by the experiment's rule, penalty included if it says so
-  double accuracy = 0;  // by the experiment's rule
+  double loss = 0;                 // by the experiment's rule, penalty included if it says so
+  double accuracy = 0;             // by the experiment's rule
   double exact_accuracy = 0;       // correct / images
   double batch_mean_accuracy = 0;  // unweighted mean over batches
   double batch_sigma = 0;          // population standard deviation of the batches' accuracies

@@ -19,8 +19,8 @@ class ReplicaBuffer {
   ReplicaBuffer(runtime::Device& device, runtime::Arena& arena, std::int64_t count,
                 std::uint32_t replicas, const std::string& name)
       : device_(&device),
-        stride_(static_cast<std::uint64_t>(
-                    round_up(count * static_cast<std::int64_t>(sizeof(T) / 4), kAlignmentElements)) *
+        stride_(static_cast<std::uint64_t>(round_up(
+                    count * static_cast<std::int64_t>(sizeof(T) / 4), kAlignmentElements)) *
                 4),
         slice_(arena.allocate(stride_ * replicas, name)) {}
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -41,14 +43,26 @@ std::vector<Experiment> check_replicas(std::vector<Experiment> replicas, const I
                       first.id, replica.id));
     }
   }
-  const auto& input = first.model.input;
-  if (input[0] != images.channels || input[1] != images.height || input[2] != images.width) {
-    throw Error(fmt::format("the model takes images of {}x{}x{}, the data set has {}x{}x{}; set "
-                            "model.input to the data set's size",
-                            input[0], input[1], input[2], images.channels, images.height,
-                            images.width));
-  }
+  check_images(first, images);
   return replicas;
+}
+
+void check_images(const Experiment& experiment, const ImageSet& images) {
+  if (images.count == 0) throw Error("the data set has no images; it needs at least one");
+  const auto& input = experiment.model.input;
+  if (input[0] != images.channels || input[1] != images.height || input[2] != images.width) {
+    throw Error(
+        fmt::format("the model takes images of {}x{}x{}, the data set has {}x{}x{}; set "
+                    "model.input to the data set's size",
+                    input[0], input[1], input[2], images.channels, images.height, images.width));
+  }
+  const auto largest = std::max_element(images.labels.begin(), images.labels.end());
+  if (largest != images.labels.end() && *largest >= experiment.data.classes) {
+    throw Error(
+        fmt::format("image {} of the data set has label {}, but the model has {} classes; "
+                    "set data.classes to the data set's number",
+                    largest - images.labels.begin(), *largest, experiment.data.classes));
+  }
 }
 
 }  // namespace vktrain::nn

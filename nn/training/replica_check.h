@@ -8,8 +8,12 @@
 
 namespace vktrain::nn {
 
+// Throws Error when there are no images, they are not of the model's size, or a label is not below
+// the number of classes.
+void check_images(const Experiment& experiment, const ImageSet& images);
+
 // Returns the experiments unchanged. Throws UsageError when there are none, or they differ in
-// something that a plan has only once, and Error when the images are not of the model's size.
+// something that a plan has only once, and what check_images throws.
 std::vector<Experiment> check_replicas(std::vector<Experiment> replicas, const ImageSet& images);
 
 }  // namespace vktrain::nn

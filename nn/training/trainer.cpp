@@ -81,6 +81,7 @@ class Trainer::Impl {
        const ImageSet& test, const TrainerOptions& options);
 
   std::vector<EpochMetrics> train(TrainObserver& observer);
+  std::vector<EvaluationMetrics> evaluate(Evaluator& evaluator) const;
 
   const Experiment& first() const { return experiments_.front(); }
   std::uint32_t count() const { return static_cast<std::uint32_t>(experiments_.size()); }
@@ -161,10 +162,11 @@ Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
       indices_(device, arena_, images_, count(), "indices"),
       pacer_(device.profile()),
       batches_tracked_(experiments_.size(), 0) {
+  check_images(first(), test);
   const OptimizerConfig optimizer = combine_optimizers(optimizers_of(experiments_));
   build_step(step_graph_, first(), optimizer, dataset_.count(), images_, options_.fusion);
-  storage_ = std::make_unique<ParameterStorage>(device, parameters_, count(),
-                                                optimizer_slots(optimizer));
+  storage_ =
+      std::make_unique<ParameterStorage>(device, parameters_, count(), optimizer_slots(optimizer));
   initialize_parameters();
   make_executables();
   make_evaluators();
@@ -174,16 +176,19 @@ Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
 void Trainer::Impl::initialize_parameters() {
   for (std::uint32_t r = 0; r < count(); ++r) {
     const Experiment& experiment = experiments_[r];
-    storage_->initialize(r, experiment.training.seed, optimizer_fill(experiment.optimizer));
+    // Beside replicas with momentum one without it has their slots, too.
+    std::vector<float> fill = optimizer_fill(experiment.optimizer);
+    fill.resize(storage_->optimizer_slots(), 0.0f);
+    storage_->initialize(r, experiment.training.seed, fill);
     if (r > 0) {
       ParameterSet own;
       StepGraph graph(own);
       build_step(graph, experiment, experiment.optimizer, dataset_.count(), images_, {});
       for (std::size_t i = 0; i < own.size(); ++i) {
         const Parameter& p = own[i];
-        storage_->write(i, r, initial_values(p.initializer, p.shape.elements(), p.fan_in,
-                                             p.fan_out, experiment.training.seed,
-                                             static_cast<std::uint32_t>(i)));
+        storage_->write(i, r,
+                        initial_values(p.initializer, p.shape.elements(), p.fan_in, p.fan_out,
+                                       experiment.training.seed, static_cast<std::uint32_t>(i)));
       }
     }
     const Hyperparameters values = hyperparameters_of(experiment);
@@ -195,12 +200,11 @@ void Trainer::Impl::initialize_parameters() {
 
 void Trainer::Impl::make_executables() {
   const StepInputs& step = step_graph_.step;
-  std::map<ValueId, runtime::Slice> externals = {
-      {step.state, state_.slice()},
-      {step.table, table_.slice()},
-      {step.hyperparameters, hyperparameters_.slice()},
-      {step.metrics, metrics_.slice()},
-      {step_graph_.dataset.indices, indices_.slice()}};
+  std::map<ValueId, runtime::Slice> externals = {{step.state, state_.slice()},
+                                                 {step.table, table_.slice()},
+                                                 {step.hyperparameters, hyperparameters_.slice()},
+                                                 {step.metrics, metrics_.slice()},
+                                                 {step_graph_.dataset.indices, indices_.slice()}};
   dataset_.bind(step_graph_.dataset, externals);
   const auto make = [&](std::int64_t size) {
     return std::make_unique<Executable>(*device_, step_graph_.graph, *storage_,
@@ -269,8 +273,8 @@ void Trainer::Impl::report_progress(std::int64_t epoch, std::int64_t done, doubl
   progress.step = steps_done_ + done;
   progress.steps = total_steps_;
   progress.images_per_second = static_cast<double>(images) / seconds;
-  progress.seconds_left = seconds / static_cast<double>(done) *
-                          static_cast<double>(total_steps_ - progress.step);
+  progress.seconds_left =
+      seconds / static_cast<double>(done) * static_cast<double>(total_steps_ - progress.step);
   if (options_.progress_metrics) {
     const auto index = static_cast<std::size_t>(done - 1);
     progress.last = record_of(0, done - 1, metrics_.download(0, index, 1).front());
@@ -321,12 +325,20 @@ EpochMetrics Trainer::Impl::summarize(std::uint32_t replica, std::int64_t steps,
   return result;
 }
 
+std::vector<EvaluationMetrics> Trainer::Impl::evaluate(Evaluator& evaluator) const {
+  std::vector<EvaluationMetrics> results = evaluator.run(first().metrics.accuracy);
+  for (std::uint32_t r = 0; r < count(); ++r) {
+    if (!experiments_[r].metrics.loss_includes_penalty) continue;
+    results[r].loss += penalty_of(*storage_, r, experiments_[r].optimizer);
+  }
+  return results;
+}
+
 std::vector<EpochMetrics> Trainer::Impl::finish_epoch(std::int64_t epoch, std::int64_t steps,
                                                       double seconds, TrainObserver& observer) {
-  const AccuracyRule rule = first().metrics.accuracy;
   std::vector<EvaluationMetrics> validation;
-  if (validation_) validation = validation_->run(rule);
-  const std::vector<EvaluationMetrics> test = test_->run(rule);
+  if (validation_) validation = evaluate(*validation_);
+  const std::vector<EvaluationMetrics> test = evaluate(*test_);
   std::vector<EpochMetrics> results;
   for (std::uint32_t r = 0; r < count(); ++r) {
     const Experiment& experiment = experiments_[r];
@@ -337,11 +349,6 @@ std::vector<EpochMetrics> Trainer::Impl::finish_epoch(std::int64_t epoch, std::i
         static_cast<double>(std::min(steps * experiment.training.batch_size, images_)) / seconds;
     metrics.test = test[r];
     if (validation_) metrics.validation = validation[r];
-    if (experiment.metrics.loss_includes_penalty) {
-      const double penalty = penalty_of(*storage_, r, experiment.optimizer);
-      metrics.test.loss += penalty;
-      if (metrics.validation) metrics.validation->loss += penalty;
-    }
     results.push_back(metrics);
   }
   steps_done_ += steps;
@@ -395,9 +402,7 @@ void Trainer::load_parameters(std::uint32_t replica, const SafeTensors& tensors)
 
 std::vector<EpochMetrics> Trainer::train(TrainObserver& observer) { return impl_->train(observer); }
 
-std::vector<EvaluationMetrics> Trainer::evaluate_test() {
-  return impl_->test_->run(impl_->first().metrics.accuracy);
-}
+std::vector<EvaluationMetrics> Trainer::evaluate_test() { return impl_->evaluate(*impl_->test_); }
 
 std::vector<runtime::DispatchTiming> Trainer::timings() const {
   const Executable& step = impl_->full_ ? *impl_->full_ : *impl_->last_;

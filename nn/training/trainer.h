@@ -62,7 +62,7 @@ class Trainer {
   std::int64_t parameter_count() const;
   std::uint32_t replicas() const;
   std::size_t dispatches_per_step() const;
-  std::int64_t planned_bytes() const;       // of activations of a full batch
+  std::int64_t planned_bytes() const;        // of activations of a full batch
   std::int64_t least_planned_bytes() const;  // no plan with this order of operations needs less
 
   // Parameters and running statistics of one replica, as PyTorch's state_dict names them.
