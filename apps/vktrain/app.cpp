@@ -13,6 +13,7 @@
 #include "apps/vktrain/experiments_command.h"
 #include "apps/vktrain/interrupt.h"
 #include "apps/vktrain/predict_command.h"
+#include "apps/vktrain/reproduce_command.h"
 #include "apps/vktrain/train_command.h"
 #include "apps/vktrain/version.h"
 #include "nn/experiment/suggest.h"
@@ -48,6 +49,7 @@ int run_command(std::span<const std::string> arguments, Console& console) {
   add_train_command(app, console);
   add_evaluate_command(app, console);
   add_predict_command(app, console);
+  add_reproduce_command(app, console);
   add_experiments_command(app, console);
   add_devices_command(app, console);
   add_data_command(app, console);

@@ -86,6 +86,7 @@ void check_padding(const OpGraph& ops, const OpRun& run, std::uint32_t replica) 
   for (ValueId id = 0; id < ops.graph.value_count(); ++id) {
     const Value& value = ops.graph.value(id);
     if (id == ops.loss || value.dtype != DType::f32 || value.kind == ValueKind::external) continue;
+    if (!run.has(id)) continue;
     for (std::uint32_t word : run.padding(id, replica)) {
       const float number = std::bit_cast<float>(word);
       const bool good = value.kind == ValueKind::activation ? std::isfinite(number) : number == 0;
@@ -99,7 +100,7 @@ void check_padding(const OpGraph& ops, const OpRun& run, std::uint32_t replica) 
 void check_same_bits(const OpGraph& ops, const OpRun& all, const OpRun& single,
                      std::uint32_t replica) {
   for (ValueId id = 0; id < ops.graph.value_count(); ++id) {
-    if (id == ops.loss) continue;
+    if (id == ops.loss || !all.has(id)) continue;
     EXPECT_TRUE(all.words(id, replica) == single.words(id, 0))
         << ops.graph.value(id).name << " of replica " << replica << " differs from the single run";
   }
@@ -177,7 +178,7 @@ std::vector<std::pair<std::int64_t, std::int64_t>> odd_shapes(std::size_t count,
   return shapes;
 }
 
-OpGraph::OpGraph(const OpCase& c) {
+OpGraph::OpGraph(const OpCase& c) : plan_for(c.plan_for) {
   x = graph.add_external("input", {kBatch, c.columns}, DType::f32, false);
   if (c.input_gradient) {
     const ValueId bias =
@@ -191,6 +192,7 @@ OpGraph::OpGraph(const OpCase& c) {
   loss = graph.add_activation("loss", {kBatch});
   graph.add(std::make_unique<WeightedLoss>(z, dz, loss));
   differentiate(graph, loss);
+  if (c.rewrite) c.rewrite(graph);
 
   for (std::uint32_t replica = 0; replica < c.replicas; ++replica) {
     PhiloxRng rng(c.seed, replica);
@@ -215,7 +217,7 @@ OpRun::OpRun(runtime::Device& device, const OpGraph& ops, std::int64_t batch,
       replicas_(replicas),
       storage_(device, ops.parameters, replicas, 0),
       executable_(device, ops.graph, storage_,
-                  {.batch = batch, .replicas = replicas, .keep_all = true}) {
+                  {.batch = batch, .replicas = replicas, .keep_all = true, .plan_for = ops.plan_for}) {
   poison();
   for (std::uint32_t replica = 0; replica < replicas; ++replica) {
     for (const auto& [id, words] : ops.inputs[first + replica]) write(id, words, replica);
@@ -224,6 +226,11 @@ OpRun::OpRun(runtime::Device& device, const OpGraph& ops, std::int64_t batch,
 
 void OpRun::run() { executable_.run(); }
 
+bool OpRun::has(ValueId id) const {
+  return ops_->graph.value(id).kind != ValueKind::activation ||
+         executable_.plan().placement(id).offset >= 0;
+}
+
 Lowering OpRun::layouts() const {
   return {ops_->graph, storage_.layout(), device_->profile(), batch_, replicas_};
 }
@@ -231,6 +238,7 @@ Lowering OpRun::layouts() const {
 void OpRun::poison() {
   for (ValueId id = 0; id < ops_->graph.value_count(); ++id) {
     const Value& value = ops_->graph.value(id);
+    if (!has(id)) continue;
     if (value.kind == ValueKind::activation) device_->fill(executable_.memory_of(id), kNaN);
     if (value.kind != ValueKind::gradient) continue;
     for (std::uint32_t replica = 0; replica < replicas_; ++replica) {

@@ -50,6 +50,10 @@ struct OpCase {
   bool input_gradient = true;  // false: x is the external input itself
 
   std::function<nn::ValueId(nn::Graph&, nn::ValueId x)> build;
+  // Applied to the differentiated graph, such as fusions.
+  std::function<void(nn::Graph&)> rewrite;
+  // See PlanOptions::plan_for.
+  std::optional<runtime::DeviceProfile> plan_for;
   // Initial words of an external, parameter or state; nullopt: N(0, 1), or 0 for integers.
   std::function<std::optional<std::vector<std::uint32_t>>(const nn::Value&, std::size_t count,
                                                           std::uint32_t replica, nn::PhiloxRng&)>
@@ -79,6 +83,7 @@ class OpGraph {
 
   nn::ParameterSet parameters;
   nn::Graph graph{parameters};
+  std::optional<runtime::DeviceProfile> plan_for;
   nn::ValueId x = nn::kNoValue, y = nn::kNoValue, loss = nn::kNoValue;
   std::vector<std::map<nn::ValueId, std::vector<std::uint32_t>>> inputs;  // [replica]
 };
@@ -90,6 +95,9 @@ class OpRun {
         std::uint32_t first = 0);
 
   void run();
+  // Whether the value has memory: rewrites leave values behind that no operation makes.
+  bool has(nn::ValueId id) const;
+  const nn::Plan& plan() const { return executable_.plan(); }
   // Words without padding.
   std::vector<std::uint32_t> words(nn::ValueId id, std::uint32_t replica) const;
   std::vector<float> floats(nn::ValueId id, std::uint32_t replica) const;
