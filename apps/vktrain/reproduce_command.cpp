@@ -1,0 +1,393 @@
+#include "apps/vktrain/reproduce_command.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "apps/vktrain/data_set.h"
+#include "apps/vktrain/device_session.h"
+#include "apps/vktrain/experiments.h"
+#include "apps/vktrain/reproduction.h"
+#include "apps/vktrain/reproduction_report.h"
+#include "apps/vktrain/run_experiment.h"
+#include "apps/vktrain/version.h"
+#include "nn/io/atomic_file.h"
+#include "nn/training/trainer.h"
+#include "runtime/error.h"
+
+namespace vktrain::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ReproduceArguments {
+  std::vector<std::string> experiments;
+  std::optional<std::string> suite;
+  ExperimentOptions changes;  // --set, --epochs and --seeds
+  ComputeOptions compute;
+  std::optional<std::string> data;
+  std::string out = "runs/reproduce";
+  std::string format = "table";
+  std::string progress = "auto";
+  bool restart = false;
+};
+
+// An experiment with its changes, and its runs.
+struct Plan {
+  nn::Experiment experiment;         // with a list of seeds
+  std::vector<nn::Experiment> runs;  // single, one per seed
+  bool trial = false;
+};
+
+void check_format(const std::string& format) {
+  const std::set<std::string> known = {"table", "md", "csv", "json"};
+  if (known.contains(format)) return;
+  throw UsageError(
+      fmt::format("--format must be one of table, md, csv, json, but it is '{}'.", format));
+}
+
+std::vector<const nn::Experiment*> selected(const nn::ExperimentLibrary& library,
+                                            const ReproduceArguments& arguments) {
+  if (arguments.suite && !arguments.experiments.empty()) {
+    throw UsageError("reproduce takes either experiments or --suite, not both.");
+  }
+  if (arguments.suite) return library.suite(*arguments.suite);
+  if (arguments.experiments.empty()) {
+    throw UsageError(
+        "reproduce needs experiments: ids of `vktrain experiments`, patterns as 'a-fcn-*', or "
+        "--suite quick, fcn or all.");
+  }
+  return library.match(arguments.experiments);
+}
+
+Plan make_plan(const nn::Experiment& built_in, const ExperimentOptions& changes) {
+  Plan plan;
+  plan.experiment = built_in;
+  try {
+    change_experiment(plan.experiment, changes);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}: {}", built_in.id, error.what()));
+  }
+  if (!plan.experiment.learning_rates.empty()) {
+    throw UsageError(
+        "reproduce trains one learning rate for each experiment; for several use `vktrain train "
+        "ID --learning-rate A,B`.");
+  }
+  plan.runs = nn::expand_replicas(plan.experiment);
+  plan.experiment = plan.runs.front();
+  std::set<std::uint64_t> seeds;
+  for (const nn::Experiment& run : plan.runs) {
+    if (seeds.insert(run.training.seed).second) continue;
+    throw UsageError(fmt::format("--seeds names the seed {} twice.", run.training.seed));
+  }
+  nn::Experiment same_seed = built_in;
+  same_seed.training.seed = plan.experiment.training.seed;
+  same_seed.training.seeds.clear();
+  plan.trial = plan.experiment != same_seed;
+  return plan;
+}
+
+// For a shell, where it needs quotes.
+std::string shell_quoted(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:+@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string result = "'";
+  for (const char c : word) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
+}
+
+std::string command_text(const ReproduceArguments& arguments) {
+  std::string text = "vktrain reproduce";
+  const auto add = [&text](std::string_view option, const std::optional<std::string>& value) {
+    if (value) text += fmt::format(" {} {}", option, shell_quoted(*value));
+  };
+  for (const std::string& id : arguments.experiments) text += " " + shell_quoted(id);
+  add("--suite", arguments.suite);
+  add("--seeds", arguments.changes.seeds);
+  add("--epochs", arguments.changes.epochs);
+  for (const std::string& change : arguments.changes.set) add("--set", change);
+  add("--data", arguments.data);
+  if (arguments.compute.device != "auto") add("--device", arguments.compute.device);
+  if (arguments.compute.validate) text += " --validate";
+  add("--out", arguments.out);
+  return text;
+}
+
+std::string date_text() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(now));
+}
+
+std::vector<std::string> change_texts(const ExperimentOptions& changes) {
+  std::vector<std::string> texts = changes.set;
+  if (changes.epochs) texts.push_back("training.epochs=" + *changes.epochs);
+  return texts;
+}
+
+// Trains what is not there yet and keeps the report files up to date.
+class Reproducer {
+ public:
+  Reproducer(const ReproduceArguments& arguments, std::vector<Plan> plans, Console& console)
+      : arguments_(arguments),
+        plans_(std::move(plans)),
+        console_(console),
+        mode_(parse_progress_mode(arguments.progress)),
+        data_(load_data(fewest_classes(), arguments.data)),
+        folder_(arguments.out) {
+    reproduction_.command = command_text(arguments);
+    reproduction_.program = version_text();
+    reproduction_.changes = change_texts(arguments.changes);
+  }
+
+  void run() {
+    // Every run folder is looked at before the first training, so that one of another config is
+    // known at once.
+    std::vector<std::vector<nn::Experiment>> missing;
+    for (const Plan& plan : plans_) missing.push_back(missing_runs(plan));
+    for (const auto& runs : missing) to_train_ += runs.size();
+    if (to_train_ > 0) session_ = std::make_unique<DeviceSession>(arguments_.compute);
+    if (arguments_.restart) {
+      for (const Plan& plan : plans_) {
+        for (const nn::Experiment& run : plan.runs) folder_.remove(run);
+      }
+    }
+    write_report();
+    for (std::size_t i = 0; i < plans_.size(); ++i) train(plans_[i], missing[i]);
+  }
+
+  // Of the experiments that were asked for; the files have those of earlier commands too.
+  Reproduction selected() const {
+    Reproduction result = reproduction_;
+    std::erase_if(result.rows, [this](const ReproductionRow& row) {
+      return std::none_of(plans_.begin(), plans_.end(), [&row](const Plan& plan) {
+        return plan.experiment.id == row.experiment.id;
+      });
+    });
+    return result;
+  }
+
+  void close() {
+    if (session_) session_->close(console_.err);
+  }
+
+  const fs::path& folder() const { return folder_.path(); }
+
+ private:
+  // The strictest about the labels.
+  const nn::Experiment& fewest_classes() const {
+    return std::min_element(plans_.begin(), plans_.end(),
+                            [](const Plan& a, const Plan& b) {
+                              return a.experiment.data.classes < b.experiment.data.classes;
+                            })
+        ->experiment;
+  }
+
+  std::int64_t test_images() const { return static_cast<std::int64_t>(data_.test.labels.size()); }
+
+  std::vector<nn::Experiment> missing_runs(const Plan& plan) const {
+    if (arguments_.restart) return plan.runs;
+    std::vector<nn::Experiment> missing;
+    for (const nn::Experiment& run : plan.runs) {
+      if (!folder_.find(run, test_images())) missing.push_back(run);
+    }
+    return missing;
+  }
+
+  // On a GPU all seeds in one plan, which takes little longer than one; a CPU is busy with one. The
+  // bits are the same.
+  void train(const Plan& plan, const std::vector<nn::Experiment>& runs) {
+    if (runs.empty()) return;
+    try {
+      const bool cpu = session_->device().profile().kind == runtime::DeviceKind::cpu;
+      if (runs.size() > 1 && !cpu) {
+        train_together(runs);
+      } else {
+        for (const nn::Experiment& run : runs) train_alone(run);
+      }
+    } catch (const Interrupted&) {
+      throw Interrupted(fmt::format(
+          "interrupted after {} of {} runs; the same command goes on from there. The report so far "
+          "is '{}'.",
+          trained_, to_train_, (folder() / "report.md").string()));
+    } catch (const DeviceError& error) {
+      throw DeviceError(fmt::format("{}: {}", plan.experiment.id, error.what()));
+    } catch (const Error& error) {
+      failures_[plan.experiment.id] = error.what();
+      write_report();
+    }
+  }
+
+  void train_alone(const nn::Experiment& run) {
+    folder_.remove(run);
+    train_in(folder_.run_folder(run), run, 1, fmt::format("seed {}", run.training.seed));
+    ++trained_;
+    write_report();
+  }
+
+  void train_together(const std::vector<nn::Experiment>& runs) {
+    nn::Experiment replicas = runs.front();
+    for (const nn::Experiment& run : runs) {
+      folder_.remove(run);
+      replicas.training.seeds.push_back(run.training.seed);
+    }
+    train_in(folder_.scratch_folder(replicas), replicas, runs.size(),
+             fmt::format("seeds {}", fmt::join(replicas.training.seeds, ", ")));
+    folder_.adopt(runs);
+    trained_ += runs.size();
+    write_report();
+  }
+
+  void train_in(const fs::path& folder, const nn::Experiment& experiment, std::size_t count,
+                const std::string& seeds) {
+    // With another format than the table, the standard output is for that alone.
+    Console quiet{console_.err, console_.err, 0};
+    Progress progress(arguments_.format == "table" ? console_ : quiet, mode_);
+    const std::size_t first = trained_ + 1;
+    const std::string number =
+        count > 1 ? fmt::format("{}-{}", first, first + count - 1) : std::to_string(first);
+    progress.note(fmt::format("run {} of {}: {}, {}", number, to_train_, experiment.id, seeds));
+    RunOptions options;
+    options.folder = folder;
+    run_experiment(session_->device(), data_, experiment, options, progress);
+    progress.note("");
+  }
+
+  ReproductionRow row_of(const Plan& plan) const {
+    ReproductionRow row;
+    row.experiment = plan.experiment;
+    row.trial = plan.trial;
+    row.seeds = static_cast<std::int64_t>(plan.runs.size());
+    row.runs = folder_.find_all(plan.experiment, test_images());
+    const auto failure = failures_.find(plan.experiment.id);
+    if (failure != failures_.end()) row.failure = failure->second;
+    return row;
+  }
+
+  // Also has the finished runs of experiments that this command does not name, so that a folder
+  // that was filled in several goes has one report.
+  void write_report() {
+    reproduction_.rows.clear();
+    reproduction_.date = date_text();
+    const nn::ExperimentLibrary library = built_in_experiments();
+    for (const std::string& id : library.ids()) {
+      const auto plan = std::find_if(plans_.begin(), plans_.end(),
+                                     [&id](const Plan& p) { return p.experiment.id == id; });
+      if (plan != plans_.end()) {
+        reproduction_.rows.push_back(row_of(*plan));
+      } else if (fs::is_directory(folder() / id)) {
+        add_earlier_runs(library.find(id));
+      }
+    }
+    nn::write_file_atomically(folder() / "report.md", report_markdown(reproduction_));
+    nn::write_file_atomically(folder() / "report.csv", report_csv(reproduction_));
+    nn::write_file_atomically(folder() / "report.json", report_json(reproduction_));
+  }
+
+  void add_earlier_runs(const nn::Experiment& built_in) {
+    Plan plan{built_in, {}, false};
+    ReproductionRow row = row_of(plan);
+    if (!row.runs.empty()) reproduction_.rows.push_back(std::move(row));
+  }
+
+  const ReproduceArguments& arguments_;
+  std::vector<Plan> plans_;
+  Console& console_;
+  ProgressMode mode_;
+  nn::FashionMnist data_;
+  ReproductionFolder folder_;
+  std::unique_ptr<DeviceSession> session_;  // only when there is something to train
+  Reproduction reproduction_;
+  std::map<std::string, std::string> failures_;  // by experiment
+  std::size_t to_train_ = 0;
+  std::size_t trained_ = 0;
+};
+
+std::string formatted(const Reproduction& reproduction, const std::string& format) {
+  if (format == "md") return report_markdown(reproduction);
+  if (format == "csv") return report_csv(reproduction);
+  if (format == "json") return report_json(reproduction);
+  return report_table(reproduction);
+}
+
+void check_failures(const Reproduction& reproduction) {
+  std::vector<std::string> failed;
+  for (const ReproductionRow& row : reproduction.rows) {
+    if (!row.failure.empty()) failed.push_back(row.experiment.id + ": " + row.failure);
+  }
+  if (failed.empty()) return;
+  throw Error(fmt::format("{} of {} experiments failed: {}", failed.size(),
+                          reproduction.rows.size(), fmt::join(failed, "; ")));
+}
+
+void reproduce(const ReproduceArguments& arguments, Console& console) {
+  check_format(arguments.format);
+  const nn::ExperimentLibrary library = built_in_experiments();
+  std::vector<Plan> plans;
+  for (const nn::Experiment* experiment : selected(library, arguments)) {
+    plans.push_back(make_plan(*experiment, arguments.changes));
+  }
+  Reproducer reproducer(arguments, std::move(plans), console);
+  reproducer.run();
+  const Reproduction result = reproducer.selected();
+  console.out << formatted(result, arguments.format);
+  if (arguments.format == "table") {
+    console.out << fmt::format("\nReport files: {}\n",
+                               (reproducer.folder() / "report.{md,csv,json}").string());
+  }
+  check_failures(result);
+  reproducer.close();
+}
+
+}  // namespace
+
+void add_reproduce_command(CLI::App& app, Console& console) {
+  auto arguments = std::make_shared<ReproduceArguments>();
+  CLI::App* command = app.add_subcommand(
+      "reproduce", "Train built-in experiments and compare with what the reports printed");
+  command->add_option("experiments", arguments->experiments,
+                      "Ids of `vktrain experiments`, or patterns as 'a-fcn-*'");
+  command->add_option("--suite", arguments->suite, "Instead of experiments: a set of them")
+      ->type_name("quick|fcn|all");
+  command
+      ->add_option("--seeds", arguments->changes.seeds,
+                   "Train each with K seeds, or with a list of seeds [default: 1]")
+      ->type_name("K|A,B,...");
+  add_compute_options(*command, arguments->compute);
+  command->add_option("--data", arguments->data, "Folder of the data set")->type_name("DIR");
+  command
+      ->add_option("--out", arguments->out,
+                   "Folder of the runs and of the report; finished runs in it are not repeated")
+      ->capture_default_str()
+      ->type_name("DIR");
+  command->add_option("--format", arguments->format, "What to print at the end")
+      ->capture_default_str()
+      ->type_name("table|md|csv|json");
+  command->add_flag("--restart", arguments->restart, "Train finished runs again");
+  command
+      ->add_option("--epochs", arguments->changes.epochs,
+                   "For a trial: passes over the training images")
+      ->type_name("N");
+  command
+      ->add_option("--set", arguments->changes.set,
+                   "For a trial: set any key of the experiments; may be repeated")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("KEY=VALUE");
+  command->add_option("--progress", arguments->progress, "What to show while training")
+      ->capture_default_str()
+      ->type_name("auto|plain|none");
+  command->callback([arguments, &console] { reproduce(*arguments, console); });
+}
+
+}  // namespace vktrain::app

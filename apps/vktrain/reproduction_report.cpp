@@ -1,0 +1,460 @@
+#include "apps/vktrain/reproduction_report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+
+#include "apps/vktrain/text.h"
+#include "nn/experiment/experiment_toml.h"
+
+namespace vktrain::app {
+namespace {
+
+constexpr std::string_view kNone = "-";
+constexpr std::size_t kColumns = 120;
+
+using Rows = std::vector<const ReproductionRow*>;
+using RunValue = std::optional<double> RunRecord::*;
+
+// A table before it is known whether it is for a terminal or for Markdown.
+struct Column {
+  std::string title;
+  Align align = Align::right;
+  std::vector<std::string> cells = {};
+};
+
+bool empty(const Column& column) {
+  return std::all_of(column.cells.begin(), column.cells.end(),
+                     [](const std::string& cell) { return cell == kNone; });
+}
+
+// ---- cells
+
+std::string percent(const std::optional<double>& fraction) {
+  return fraction ? fmt::format("{:.2f}", 100 * *fraction) : std::string(kNone);
+}
+
+std::string percent(const std::optional<Spread>& spread) {
+  if (!spread) return std::string(kNone);
+  const std::string mean = percent(std::optional<double>(spread->mean));
+  if (!spread->deviation) return mean;
+  return fmt::format("{} ± {}", mean, percent(spread->deviation));
+}
+
+std::string loss(const std::optional<double>& value) {
+  return value ? fmt::format("{:.4f}", *value) : std::string(kNone);
+}
+
+std::string seconds(const std::optional<double>& value) {
+  return value ? fmt::format("{:.1f}", *value) : std::string(kNone);
+}
+
+std::string rate(const std::optional<double>& value) {
+  return value ? grouped(static_cast<std::int64_t>(*value + 0.5)) : std::string(kNone);
+}
+
+std::optional<double> mean(const ReproductionRow& row, RunValue value) {
+  const std::optional<Spread> spread = spread_of(row, value);
+  return spread ? std::optional<double>(spread->mean) : std::nullopt;
+}
+
+std::string mark(const ReproductionRow& row) {
+  switch (row.experiment.reported.completeness) {
+    case nn::Completeness::complete:
+      return "";
+    case nn::Completeness::assumed_details:
+      return "*";
+    case nn::Completeness::prose_only:
+      return "**";
+  }
+  return "";
+}
+
+std::string training(const ReproductionRow& row) {
+  const nn::OptimizerConfig& optimizer = row.experiment.optimizer;
+  return fmt::format("{} {:g} ×{}", nn::name_of(optimizer.kind), optimizer.learning_rate,
+                     row.experiment.training.epochs);
+}
+
+std::string seeds(const ReproductionRow& row) {
+  const auto done = static_cast<std::int64_t>(row.runs.size());
+  return done < row.seeds ? fmt::format("{}/{}", done, row.seeds) : std::to_string(done);
+}
+
+std::string reported_test(const ReproductionRow& row) {
+  const nn::ReportedResults& reported = row.experiment.reported;
+  if (reported.test_accuracy || !reported.accuracy) return percent(reported.test_accuracy);
+  return "~" + percent(reported.accuracy);
+}
+
+std::string difference(const ReproductionRow& row) {
+  const std::optional<double> value = difference_of(row);
+  return value ? fmt::format("{:+.2f}", 100 * *value) : std::string(kNone);
+}
+
+std::string train_seconds(const ReproductionRow& row) {
+  const bool together = std::any_of(row.runs.begin(), row.runs.end(),
+                                    [](const RunRecord& run) { return run.trained_together > 1; });
+  return seconds(mean(row, &RunRecord::train_seconds)) + (together ? "†" : "");
+}
+
+// ---- tables
+
+template <class Cell>
+void add_column(std::vector<Column>& columns, const Rows& rows, std::string title, Cell cell,
+                Align align = Align::right) {
+  Column column{std::move(title), align};
+  for (const ReproductionRow* row : rows) column.cells.push_back(cell(*row));
+  columns.push_back(std::move(column));
+}
+
+void drop_empty(std::vector<Column>& columns) {
+  columns.erase(std::remove_if(columns.begin(), columns.end(), empty), columns.end());
+}
+
+void add_names(std::vector<Column>& columns, const Rows& rows) {
+  add_column(
+      columns, rows, "experiment",
+      [](const ReproductionRow& row) { return row.experiment.id + mark(row); }, Align::left);
+  add_column(columns, rows, "weights", [](const ReproductionRow& row) {
+    return grouped(nn::parameter_count(row.experiment));
+  });
+}
+
+void add_accuracies(std::vector<Column>& columns, const Rows& rows) {
+  add_column(columns, rows, "training", training, Align::left);
+  add_column(columns, rows, "n", seeds);
+  add_column(columns, rows, "test %", [](const ReproductionRow& row) {
+    return percent(spread_of(row, &RunRecord::test_accuracy));
+  });
+  add_column(columns, rows, "report", reported_test);
+  add_column(columns, rows, "diff", difference);
+  add_column(
+      columns, rows, "mark", [](const ReproductionRow& row) { return name_of(verdict_of(row)); },
+      Align::left);
+  add_column(columns, rows, "val %", [](const ReproductionRow& row) {
+    return percent(mean(row, &RunRecord::val_accuracy));
+  });
+  add_column(columns, rows, "report", [](const ReproductionRow& row) {
+    return percent(row.experiment.reported.val_accuracy);
+  });
+}
+
+void add_times(std::vector<Column>& columns, const Rows& rows) {
+  std::vector<Column> added;
+  add_column(added, rows, "train s", train_seconds);
+  add_column(added, rows, "report", [](const ReproductionRow& row) {
+    return seconds(row.experiment.reported.train_seconds);
+  });
+  add_column(added, rows, "weights/s", [](const ReproductionRow& row) {
+    return rate(mean(row, &RunRecord::weights_per_second));
+  });
+  add_column(added, rows, "report",
+             [](const ReproductionRow& row) { return rate(row.experiment.reported.efficiency); });
+  drop_empty(added);
+  columns.insert(columns.end(), added.begin(), added.end());
+}
+
+// Only the losses that the report prints for one of its runs.
+void add_losses(std::vector<Column>& columns, const Rows& rows) {
+  const auto add = [&](std::string title, RunValue reached,
+                       std::optional<double> nn::ReportedResults::*reported) {
+    const auto expected = [reported](const ReproductionRow& row) {
+      return loss(row.experiment.reported.*reported);
+    };
+    std::vector<Column> pair;
+    add_column(pair, rows, std::move(title),
+               [reached](const ReproductionRow& row) { return loss(mean(row, reached)); });
+    add_column(pair, rows, "report", expected);
+    if (!empty(pair.back())) columns.insert(columns.end(), pair.begin(), pair.end());
+  };
+  add("train loss", &RunRecord::train_loss, &nn::ReportedResults::train_loss);
+  add("val loss", &RunRecord::val_loss, &nn::ReportedResults::val_loss);
+  add("test loss", &RunRecord::test_loss, &nn::ReportedResults::test_loss);
+}
+
+std::string terminal_table(const std::vector<Column>& columns) {
+  std::vector<TextTable::Column> titles;
+  for (const Column& column : columns) titles.push_back({column.title, column.align});
+  TextTable table(std::move(titles));
+  for (std::size_t i = 0; i < columns.front().cells.size(); ++i) {
+    std::vector<std::string> cells;
+    for (const Column& column : columns) cells.push_back(column.cells[i]);
+    table.add_row(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '|' || c == '*' || c == '_' || c == '<' || c == '`') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+std::string markdown_table(const std::vector<Column>& columns) {
+  std::string titles = "|";
+  std::string rule = "|";
+  for (const Column& column : columns) {
+    titles += fmt::format(" {} |", escaped(column.title));
+    rule += column.align == Align::left ? "---|" : "---:|";
+  }
+  std::string text = titles + "\n" + rule + "\n";
+  for (std::size_t i = 0; i < columns.front().cells.size(); ++i) {
+    text += "|";
+    for (const Column& column : columns) text += fmt::format(" {} |", escaped(column.cells[i]));
+    text += "\n";
+  }
+  return text;
+}
+
+// ---- footnotes
+
+// Texts with the experiments that they are about, in the order of their first one.
+class Footnotes {
+ public:
+  void add(const std::string& text, const std::string& id) {
+    std::vector<std::string>& ids = ids_[text];
+    if (ids.empty()) order_.push_back(text);
+    if (ids.empty() || ids.back() != id) ids.push_back(id);
+  }
+
+  // Calls use(text, ids) for each; the ids of a text about all rows are "all".
+  template <class Use>
+  void for_each(std::size_t rows, Use use) const {
+    for (const std::string& text : order_) {
+      const std::vector<std::string>& ids = ids_.at(text);
+      use(text, rows > 1 && ids.size() == rows ? "all" : fmt::format("{}", fmt::join(ids, ", ")));
+    }
+  }
+
+ private:
+  std::vector<std::string> order_;
+  std::map<std::string, std::vector<std::string>> ids_;
+};
+
+// Words in lines of at most `width` columns, the later ones indented.
+std::string wrapped(const std::string& text, std::size_t width = kColumns) {
+  constexpr std::string_view kIndent = "    ";
+  std::string result;
+  std::string line;
+  std::size_t start = 0;
+  while (start < text.size()) {
+    const std::size_t end = std::min(text.find(' ', start), text.size());
+    const std::string word = text.substr(start, end - start);
+    if (!line.empty() && line.size() + 1 + word.size() > width) {
+      result += line + "\n";
+      line = std::string(kIndent) + word;
+    } else {
+      line += (line.empty() ? "" : " ") + word;
+    }
+    start = end + 1;
+  }
+  return result + line + "\n";
+}
+
+void add_verdict_notes(Footnotes& notes, const ReproductionRow& row) {
+  const std::string& id = row.experiment.id;
+  if (!row.failure.empty()) notes.add("failed: " + row.failure, id);
+  switch (basis_of(row.experiment.reported)) {
+    case Basis::unnamed_accuracy:
+      notes.add("the report does not say of which set its accuracy is", id);
+      break;
+    case Basis::val_accuracy:
+      notes.add("the report gives no test accuracy; diff and mark are of the validation accuracy",
+                id);
+      break;
+    case Basis::test_accuracy:
+    case Basis::none:
+      break;
+  }
+  if (row.experiment.reported.repeats > 1) {
+    notes.add(fmt::format("the reported accuracy is the mean of {} networks",
+                          row.experiment.reported.repeats),
+              id);
+  }
+  for (const RunRecord& run : row.runs) {
+    if (run.trained_together < 2) continue;
+    notes.add(fmt::format("† the time of {} seeds that trained at once", run.trained_together), id);
+  }
+}
+
+// "learning rate: reason" -> "learning rate"
+std::string field_of(const std::string& assumption) {
+  return assumption.substr(0, assumption.find(':'));
+}
+
+std::string terminal_footnotes(const Rows& rows) {
+  Footnotes notes;
+  for (const ReproductionRow* row : rows) {
+    const std::string& id = row->experiment.id;
+    add_verdict_notes(notes, *row);
+    std::vector<std::string> fields;
+    for (const std::string& assumption : row->experiment.reported.assumed) {
+      fields.push_back(field_of(assumption));
+    }
+    if (!fields.empty()) {
+      notes.add(fmt::format("{} assumed: {}", mark(*row), fmt::join(fields, ", ")), id);
+    }
+    for (const std::string& note : row->experiment.notes) notes.add(note, id);
+  }
+  std::string text;
+  notes.for_each(rows.size(), [&](const std::string& note, const std::string& ids) {
+    text += wrapped(fmt::format("  {}: {}", ids, note));
+  });
+  return text;
+}
+
+std::string markdown_footnotes(const Rows& rows) {
+  Footnotes notes;
+  for (const ReproductionRow* row : rows) {
+    const std::string& id = row->experiment.id;
+    add_verdict_notes(notes, *row);
+    for (const std::string& note : row->experiment.notes) notes.add(note, id);
+    for (const std::string& assumption : row->experiment.reported.assumed) {
+      notes.add("assumed " + assumption, id);
+    }
+  }
+  std::string text;
+  notes.for_each(rows.size(), [&](const std::string& note, const std::string& ids) {
+    text += fmt::format("- {}: {}\n", escaped(ids), escaped(note));
+  });
+  return text;
+}
+
+// ---- whole reports
+
+std::vector<std::pair<std::string, Rows>> by_report(const Reproduction& reproduction) {
+  std::vector<std::pair<std::string, Rows>> groups;
+  for (const ReproductionRow& row : reproduction.rows) {
+    const std::string& report = row.experiment.report;
+    const auto found = std::find_if(groups.begin(), groups.end(),
+                                    [&](const auto& group) { return group.first == report; });
+    Rows& rows = found != groups.end() ? found->second : groups.emplace_back(report, Rows{}).second;
+    rows.push_back(&row);
+  }
+  return groups;
+}
+
+std::string heading(std::string report) {
+  if (report.empty()) return "Other experiments";
+  std::transform(report.begin(), report.end(), report.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return "Report " + report;
+}
+
+std::size_t count(const Reproduction& reproduction, Verdict verdict) {
+  return static_cast<std::size_t>(
+      std::count_if(reproduction.rows.begin(), reproduction.rows.end(),
+                    [verdict](const auto& row) { return verdict_of(row) == verdict; }));
+}
+
+// "5 experiments: 4 ok, 1 not run"
+std::string counts(const Reproduction& reproduction) {
+  std::vector<std::string> parts;
+  for (const Verdict verdict : {Verdict::ok, Verdict::below, Verdict::no_report, Verdict::trial,
+                                Verdict::failed, Verdict::not_run}) {
+    const std::size_t n = count(reproduction, verdict);
+    const std::string name = verdict == Verdict::no_report ? "without figure" : name_of(verdict);
+    if (n > 0) parts.push_back(fmt::format("{} {}", n, name));
+  }
+  const std::size_t all = reproduction.rows.size();
+  return fmt::format("{} experiment{}: {}", all, all == 1 ? "" : "s", fmt::join(parts, ", "));
+}
+
+std::string changes_text(const Reproduction& reproduction) {
+  return fmt::format("trial, not the reports' runs: changed by {}",
+                     fmt::join(reproduction.changes, ", "));
+}
+
+constexpr std::string_view kLegend =
+    "Reached beside the report's figure. training: optimizer, learning rate, epochs. n: seeds; "
+    "with "
+    "several, mean ± standard deviation. ok: not more than 1 percentage point below the report. "
+    "weights/s: weights per second of training. *: some settings are assumed. **: described in "
+    "words only, settings guessed.";
+
+}  // namespace
+
+std::string name_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::not_run:
+      return "not run";
+    case Verdict::failed:
+      return "failed";
+    case Verdict::trial:
+      return "trial";
+    case Verdict::no_report:
+      return "-";
+    case Verdict::ok:
+      return "ok";
+    case Verdict::below:
+      return "below";
+  }
+  return "";
+}
+
+std::vector<std::string> devices_of(const Reproduction& reproduction) {
+  std::map<std::string, int> runs;
+  for (const ReproductionRow& row : reproduction.rows) {
+    for (const RunRecord& run : row.runs) ++runs[fmt::format("{}; {}", run.device, run.program)];
+  }
+  std::vector<std::string> devices;
+  for (const auto& [device, number] : runs) {
+    devices.push_back(runs.size() == 1 ? device : fmt::format("{} ({} runs)", device, number));
+  }
+  return devices;
+}
+
+std::string report_table(const Reproduction& reproduction) {
+  std::string text;
+  for (const auto& [report, rows] : by_report(reproduction)) {
+    std::vector<Column> accuracies;
+    add_names(accuracies, rows);
+    add_accuracies(accuracies, rows);
+    std::vector<Column> times;
+    add_names(times, rows);
+    const std::size_t names = times.size();
+    add_times(times, rows);
+    add_losses(times, rows);
+    text += heading(report) + "\n\n" + terminal_table(accuracies) + "\n";
+    if (times.size() > names) text += terminal_table(times) + "\n";
+    const std::string notes = terminal_footnotes(rows);
+    if (!notes.empty()) text += notes + "\n";
+  }
+  text += wrapped(std::string(kLegend));
+  if (!reproduction.changes.empty()) text += wrapped(changes_text(reproduction));
+  for (const std::string& device : devices_of(reproduction)) text += device + "\n";
+  return text + counts(reproduction) + "\n";
+}
+
+std::string report_markdown(const Reproduction& reproduction) {
+  std::string text = "# Reached beside reported\n\n";
+  text += fmt::format("- command: `{}`\n- date: {}\n- written by: {}\n", reproduction.command,
+                      reproduction.date, reproduction.program);
+  for (const std::string& device : devices_of(reproduction)) {
+    text += fmt::format("- device: {}\n", escaped(device));
+  }
+  if (!reproduction.changes.empty()) {
+    text += fmt::format("- **{}**\n", escaped(changes_text(reproduction)));
+  }
+  text += fmt::format("- {}\n\n{}\n", counts(reproduction), escaped(kLegend));
+  for (const auto& [report, rows] : by_report(reproduction)) {
+    std::vector<Column> columns;
+    add_names(columns, rows);
+    add_accuracies(columns, rows);
+    add_times(columns, rows);
+    add_losses(columns, rows);
+    text += fmt::format("\n## {}\n\n{}", heading(report), markdown_table(columns));
+    const std::string notes = markdown_footnotes(rows);
+    if (!notes.empty()) text += "\n" + notes;
+  }
+  return text;
+}
+
+}  // namespace vktrain::app

@@ -1,0 +1,31 @@
+// A reproduction as text: reached beside reported. Pure functions; the same results give the same
+// text.
+#pragma once
+
+#include <string>
+
+#include "apps/vktrain/reproduction.h"
+
+namespace vktrain::app {
+
+// For a terminal of 120 columns: per report a table of accuracies, one of times and losses, and
+// footnotes.
+std::string report_table(const Reproduction& reproduction);
+
+// The same as one table per report, with every assumption and note in full.
+std::string report_markdown(const Reproduction& reproduction);
+
+// A line per experiment; accuracies are fractions, times seconds, absent values empty (RFC 4180,
+// but lines end with \n).
+std::string report_csv(const Reproduction& reproduction);
+
+// Everything, with every single run; absent values are null.
+std::string report_json(const Reproduction& reproduction);
+
+// "ok", "below", "trial", "-", "not run", "failed".
+std::string name_of(Verdict verdict);
+
+// The devices that the runs trained on, with the number of runs of each where they differ.
+std::vector<std::string> devices_of(const Reproduction& reproduction);
+
+}  // namespace vktrain::app
