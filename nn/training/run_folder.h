@@ -1,9 +1,13 @@
-// The folder of one training run: its config, metrics as they come, and at the end its result and
-// its parameters. What each file holds stands in docs/experiments.md; the names are below.
-//
+// The folder of one training run:
+//   config.toml        the resolved experiment; training it again repeats the run bit for bit
+//   device.json        the device, the program's version and commit
+//   metrics.jsonl      a line per epoch, as it ends; val_* are null without a validation split
+//   steps.jsonl        a line per log_every steps; only with log_every
+//   model.safetensors  the trained parameters, written at the end
+//   result.json        final and best metrics, counts and times, the reported values; written last:
+//                      a folder without it is of a run that did not end
 // Two runs of one experiment on the same device, driver and build write the same bytes, but for the
-// times: "seconds" and "images_per_second" in metrics.jsonl, and in result.json what derives from
-// them. A folder without result.json is of a run that did not end.
+// times: "seconds" and "images_per_second", and in result.json what derives from them.
 #pragma once
 
 #include <cstdint>
