@@ -216,8 +216,9 @@ OpRun::OpRun(runtime::Device& device, const OpGraph& ops, std::int64_t batch,
       batch_(batch),
       replicas_(replicas),
       storage_(device, ops.parameters, replicas, 0),
-      executable_(device, ops.graph, storage_,
-                  {.batch = batch, .replicas = replicas, .keep_all = true, .plan_for = ops.plan_for}) {
+      executable_(
+          device, ops.graph, storage_,
+          {.batch = batch, .replicas = replicas, .keep_all = true, .plan_for = ops.plan_for}) {
   poison();
   for (std::uint32_t replica = 0; replica < replicas; ++replica) {
     for (const auto& [id, words] : ops.inputs[first + replica]) write(id, words, replica);

@@ -51,9 +51,9 @@ struct OpCase {
 
   std::function<nn::ValueId(nn::Graph&, nn::ValueId x)> build;
   // Applied to the differentiated graph, such as fusions.
-  std::function<void(nn::Graph&)> rewrite;
+  std::function<void(nn::Graph&)> rewrite = nullptr;
   // See PlanOptions::plan_for.
-  std::optional<runtime::DeviceProfile> plan_for;
+  std::optional<runtime::DeviceProfile> plan_for = std::nullopt;
   // Initial words of an external, parameter or state; nullopt: N(0, 1), or 0 for integers.
   std::function<std::optional<std::vector<std::uint32_t>>(const nn::Value&, std::size_t count,
                                                           std::uint32_t replica, nn::PhiloxRng&)>
