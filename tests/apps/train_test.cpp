@@ -221,7 +221,7 @@ TEST_F(Train, BadDataLeavesNoRunFolder) {
 TEST_F(Train, LabelsBeyondTheClassesAreRefused) {
   expect_failure(compute({"train", "tiny.toml", "--set", "data.classes=9", "--set",
                           "model.layers=[\"flatten\", \"linear 9\"]"}),
-                 1, {"9", "data.classes"});
+                 1, {"training labels in 'data' go up to 9", "data.classes"});
   EXPECT_FALSE(fs::exists("runs"));
 }
 
