@@ -21,30 +21,31 @@ vec4 keep_below(vec4 value, uint first, uint end) {
     return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
 }
 
-// Moves a tile whose rows run along K: 128 vec4, two an invocation; outside of the matrix 0.
+// Moves a tile whose rows run along K: 128 vec4, two an invocation; outside of the matrix 0. The
+// macros' own names end in _, so that no argument can mean one of them.
 #define LOAD_ROWS(tile, source, base, stride, first4, columns, k0, k_end)                       \
-    for (uint part = 0; part < 2; ++part) {                                                     \
-        uint item = part * 64 + gl_LocalInvocationID.x;                                         \
-        uint row = item / TILE4;                                                                \
-        uint column4 = item % TILE4;                                                            \
-        vec4 value = vec4(0.0);                                                                 \
-        if (k0 + row < k_end && first4 + column4 < stride)                                      \
-            value = source[base + (k0 + row) * stride + first4 + column4];                      \
-        tile[row * (TILE4 + 1) + column4] = keep_below(value, 4 * (first4 + column4), columns); \
+    for (uint part_ = 0; part_ < 2; ++part_) {                                                  \
+        uint item_ = part_ * 64 + gl_LocalInvocationID.x;                                       \
+        uint k_ = item_ / TILE4;                                                                \
+        uint column4_ = first4 + item_ % TILE4;                                                 \
+        vec4 value_ = vec4(0.0);                                                                \
+        if (k0 + k_ < k_end && column4_ < stride)                                               \
+            value_ = source[base + (k0 + k_) * stride + column4_];                              \
+        tile[k_ * (TILE4 + 1) + item_ % TILE4] = keep_below(value_, 4 * column4_, columns);     \
     }
 
 // Moves a tile whose rows run along M or N, transposing it.
 #define LOAD_COLUMNS(tile, source, base, stride, first, rows, k0, k_end)                        \
-    for (uint part = 0; part < 2; ++part) {                                                     \
-        uint item = part * 64 + gl_LocalInvocationID.x;                                         \
-        uint row = item / DEPTH4;                                                               \
-        uint k4 = item % DEPTH4;                                                                \
-        vec4 value = vec4(0.0);                                                                 \
-        if (first + row < rows && k0 + 4 * k4 < k_end)                                          \
-            value = keep_below(source[base + (first + row) * stride + k0 / 4 + k4],             \
-                               k0 + 4 * k4, k_end);                                             \
-        for (uint i = 0; i < 4; ++i)                                                            \
-            tile[(4 * k4 + i) * (TILE4 + 1) + row / 4][row % 4] = value[i];                     \
+    for (uint part_ = 0; part_ < 2; ++part_) {                                                  \
+        uint item_ = part_ * 64 + gl_LocalInvocationID.x;                                       \
+        uint row_ = item_ / DEPTH4;                                                             \
+        uint k4_ = item_ % DEPTH4;                                                              \
+        vec4 value_ = vec4(0.0);                                                                \
+        if (first + row_ < rows && k0 + 4 * k4_ < k_end)                                        \
+            value_ = keep_below(source[base + (first + row_) * stride + k0 / 4 + k4_],          \
+                                k0 + 4 * k4_, k_end);                                           \
+        for (uint i_ = 0; i_ < 4; ++i_)                                                         \
+            tile[(4 * k4_ + i_) * (TILE4 + 1) + row_ / 4][row_ % 4] = value_[i_];               \
     }
 
 void main() {

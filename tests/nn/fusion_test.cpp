@@ -1,0 +1,180 @@
+// Fusions change the number of operations and nothing else.
+#include "nn/fusion.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "nn/differentiate.h"
+#include "nn/layers/linear.h"
+#include "nn/operation.h"
+#include "nn/ops/add.h"
+#include "tests/nn/small_network.h"
+#include "tests/support/device_fixture.h"
+
+namespace vktrain::testing {
+namespace {
+
+using namespace nn;
+using Kind = NetworkLayer::Kind;
+
+struct NamedOptions {
+  const char* name;
+  FusionOptions options;
+};
+
+std::vector<NamedOptions> all_options() {
+  FusionOptions bias = FusionOptions::none(), activation = bias, gradient = bias, sum = bias,
+                loss = bias;
+  bias.bias = true;
+  activation.activation = true;
+  gradient.activation_gradient = true;
+  sum.bias_gradient = true;
+  loss.loss_gradient = true;
+  return {{"bias", bias},         {"activation", activation}, {"activation gradient", gradient},
+          {"bias gradient", sum}, {"loss gradient", loss},    {"all", FusionOptions{}}};
+}
+
+// How many operations the rewrites save, from the layers alone.
+std::size_t expected_savings(const std::vector<NetworkLayer>& layers,
+                             const FusionOptions& options) {
+  std::size_t saved = options.loss_gradient ? 1 : 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool last = i + 1 == layers.size();
+    const bool then_activation = !last && layers[i + 1].kind == Kind::activation;
+    const bool then_linear = !last && layers[i + 1].kind == Kind::linear;
+    if (layers[i].kind == Kind::linear) {
+      if (layers[i].bias) saved += (options.bias ? 1u : 0u) + (options.bias_gradient ? 1u : 0u);
+      const bool bare_product = !layers[i].bias || options.bias;
+      if (options.activation && then_activation && bare_product) ++saved;
+    }
+    // The gradient of an activation's output comes straight out of the next layer's product.
+    if (layers[i].kind == Kind::activation && options.activation_gradient && then_linear) ++saved;
+  }
+  return saved;
+}
+
+void expect_close(const NetworkResults& fused, const NetworkResults& plain) {
+  ASSERT_EQ(fused.size(), plain.size());
+  for (std::size_t i = 0; i < fused.size(); ++i) {
+    double scale = 0;
+    for (const float value : plain[i]) scale = std::max(scale, std::fabs(double{value}));
+    for (std::size_t j = 0; j < fused[i].size(); ++j) {
+      ASSERT_NEAR(fused[i][j], plain[i][j], 2e-5 * scale + 1e-7)
+          << "result " << i << " [" << j << "]";
+    }
+  }
+}
+
+class FusionTest : public DeviceTest {};
+
+TEST_F(FusionTest, EachAloneAndAllTogetherGiveTheUnfusedResults) {
+  constexpr std::int64_t kColumns = 21, kClasses = 7;
+  PhiloxRng rng(17);
+  for (int trial = 0; trial < 12; ++trial) {
+    const std::vector<NetworkLayer> layers = random_layers(rng, kClasses);
+    SCOPED_TRACE(to_string(layers));
+    const std::int64_t batch = 2 + rng.below(200);
+    Network plain(kColumns, layers);
+    const std::vector<NetworkInputs> inputs = {plain.inputs(batch, 1), plain.inputs(batch, 2)};
+    const auto expected = run_on_device(device(), plain, inputs, {.batch = batch});
+    for (const auto& [name, options] : all_options()) {
+      SCOPED_TRACE(name);
+      Network fused(kColumns, layers);
+      fuse(fused.graph, options);
+      EXPECT_EQ(plain.graph.operations().size() - fused.graph.operations().size(),
+                expected_savings(layers, options));
+      const auto results = run_on_device(device(), fused, inputs, {.batch = batch});
+      for (std::size_t r = 0; r < inputs.size(); ++r) expect_close(results[r], expected[r]);
+    }
+    if (HasFailure()) break;
+  }
+}
+
+// With every value in memory of its own nothing can overwrite another; the planned memory must
+// give the same bits.
+TEST_F(FusionTest, PlannedMemoryGivesTheBitsOfMemoryPerValue) {
+  PhiloxRng rng(18);
+  for (int trial = 0; trial < 8; ++trial) {
+    const std::vector<NetworkLayer> layers = random_layers(rng, 5);
+    SCOPED_TRACE(to_string(layers));
+    for (const FusionOptions& options : {FusionOptions{}, FusionOptions::none()}) {
+      Network network(30, layers);
+      fuse(network.graph, options);
+      const std::vector<NetworkInputs> inputs = {network.inputs(300, 3), network.inputs(300, 4)};
+      const auto planned = run_on_device(device(), network, inputs, {.batch = 300});
+      const auto apart = run_on_device(device(), network, inputs, {.batch = 300, .keep_all = true});
+      EXPECT_TRUE(planned == apart);
+    }
+  }
+}
+
+std::size_t count(const Graph& graph, std::string_view kind) {
+  std::size_t result = 0;
+  for (const auto& operation : graph.operations()) result += operation->kind() == kind ? 1 : 0;
+  return result;
+}
+
+const std::vector<NetworkLayer> kTwoLayers = {
+    NetworkLayer::linear(8), NetworkLayer::act(Activation::relu), NetworkLayer::linear(3)};
+
+TEST(Fusion, TwoLayersBecomeProductsAndTheLoss) {
+  Network network(4, kTwoLayers);
+  fuse(network.graph);
+  EXPECT_EQ(count(network.graph, "gemm"), 5u);
+  EXPECT_EQ(count(network.graph, "softmax_cross_entropy"), 1u);
+  EXPECT_EQ(network.graph.operations().size(), 6u);
+}
+
+TEST(Fusion, KeptValuesSurvive) {
+  // Sum of the first linear layer before the activation, and the loss's input.
+  Network network(4, kTwoLayers);
+  network.graph.keep(network.outputs[0]);
+  fuse(network.graph);
+  EXPECT_EQ(count(network.graph, "activation_forward"), 1u);
+  EXPECT_EQ(count(network.graph, "bias_add"), 0u);
+  bool made = false;
+  for (const auto& operation : network.graph.operations()) {
+    for (const ValueId id : operation->outputs()) made = made || id == network.outputs[0];
+  }
+  EXPECT_TRUE(made);
+}
+
+TEST(Fusion, GradientsThatAreKeptSurvive) {
+  Network network(4, kTwoLayers);
+  ValueId hidden_gradient = kNoValue;
+  for (const auto& operation : network.graph.operations()) {
+    if (operation->kind() == "activation_backward") hidden_gradient = operation->inputs()[0];
+  }
+  ASSERT_NE(hidden_gradient, kNoValue);
+  network.graph.keep(hidden_gradient);
+  fuse(network.graph);
+  EXPECT_EQ(count(network.graph, "activation_backward"), 1u);
+}
+
+// y and relu(y) are both used: y must stay.
+TEST(Fusion, ValuesWithTwoConsumersStay) {
+  Network network(4, {NetworkLayer::linear(8), NetworkLayer::skip(), NetworkLayer::linear(3)});
+  fuse(network.graph);
+  EXPECT_EQ(count(network.graph, "activation_forward"), 1u);
+  EXPECT_EQ(count(network.graph, "activation_backward"), 1u);
+  EXPECT_EQ(count(network.graph, "bias_add"), 0u);
+}
+
+// Two biases on one product: one column sum moves into the product's gradient, the other stays.
+TEST(Fusion, OneColumnSumAProduct) {
+  ParameterSet parameters;
+  Graph graph(parameters);
+  const ValueId x = graph.add_external("x", {kBatch, 4}, DType::f32, false);
+  const ValueId labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+  const ValueId product = linear(graph, x, {.out = 3}, "1");
+  const ValueId y = add(graph, product, linear(graph, x, {.out = 3}, "2"), "sum");
+  differentiate(graph, softmax_cross_entropy(graph, y, labels).loss);
+  EXPECT_EQ(count(graph, "column_sum"), 2u);
+  fuse(graph);
+  EXPECT_EQ(count(graph, "column_sum"), 0u);
+  EXPECT_EQ(count(graph, "gemm"), 4u);
+}
+
+}  // namespace
+}  // namespace vktrain::testing
