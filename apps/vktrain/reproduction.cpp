@@ -82,8 +82,7 @@ RunRecord read_record(const fs::path& folder) {
     const auto text = [](const Json& json) {
       return json.is_string() ? json.get<std::string>() : "";
     };
-    record.device = fmt::format("{}, {} {}", text(device.at("name")), text(device.at("driver")),
-                                text(device.at("driver_info")));
+    record.device = fmt::format("{}, {}", text(device.at("name")), text(device.at("driver_info")));
     const Json& program = info.at("program");
     record.program = fmt::format("{} {}", text(program.at("name")), text(program.at("version")));
     const std::string commit = text(program.at("commit"));

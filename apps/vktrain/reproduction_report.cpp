@@ -7,6 +7,7 @@
 #include <cctype>
 #include <map>
 
+#include "apps/vktrain/reproduction_footnotes.h"
 #include "apps/vktrain/text.h"
 #include "nn/experiment/experiment_toml.h"
 
@@ -14,9 +15,8 @@ namespace vktrain::app {
 namespace {
 
 constexpr std::string_view kNone = "-";
-constexpr std::size_t kColumns = 120;
 
-using Rows = std::vector<const ReproductionRow*>;
+using Rows = ReportRows;
 using RunValue = std::optional<double> RunRecord::*;
 
 // A table before it is known whether it is for a terminal or for Markdown.
@@ -61,18 +61,6 @@ std::optional<double> mean(const ReproductionRow& row, RunValue value) {
   return spread ? std::optional<double>(spread->mean) : std::nullopt;
 }
 
-std::string mark(const ReproductionRow& row) {
-  switch (row.experiment.reported.completeness) {
-    case nn::Completeness::complete:
-      return "";
-    case nn::Completeness::assumed_details:
-      return "*";
-    case nn::Completeness::prose_only:
-      return "**";
-  }
-  return "";
-}
-
 std::string training(const ReproductionRow& row) {
   const nn::OptimizerConfig& optimizer = row.experiment.optimizer;
   return fmt::format("{} {:g} ×{}", nn::name_of(optimizer.kind), optimizer.learning_rate,
@@ -82,6 +70,15 @@ std::string training(const ReproductionRow& row) {
 std::string seeds(const ReproductionRow& row) {
   const auto done = static_cast<std::int64_t>(row.runs.size());
   return done < row.seeds ? fmt::format("{}/{}", done, row.seeds) : std::to_string(done);
+}
+
+std::string reached_test(const ReproductionRow& row) {
+  if (verdict_of(row) == Verdict::not_run) return name_of(Verdict::not_run);
+  return percent(spread_of(row, &RunRecord::test_accuracy));
+}
+
+std::string mark_cell(const ReproductionRow& row) {
+  return verdict_of(row) == Verdict::not_run ? std::string(kNone) : name_of(verdict_of(row));
 }
 
 std::string reported_test(const ReproductionRow& row) {
@@ -127,20 +124,19 @@ void add_names(std::vector<Column>& columns, const Rows& rows) {
 void add_accuracies(std::vector<Column>& columns, const Rows& rows) {
   add_column(columns, rows, "training", training, Align::left);
   add_column(columns, rows, "n", seeds);
-  add_column(columns, rows, "test %", [](const ReproductionRow& row) {
-    return percent(spread_of(row, &RunRecord::test_accuracy));
-  });
+  add_column(columns, rows, "test %", reached_test);
   add_column(columns, rows, "report", reported_test);
   add_column(columns, rows, "diff", difference);
-  add_column(
-      columns, rows, "mark", [](const ReproductionRow& row) { return name_of(verdict_of(row)); },
-      Align::left);
+  add_column(columns, rows, "mark", mark_cell, Align::left);
   add_column(columns, rows, "val %", [](const ReproductionRow& row) {
     return percent(mean(row, &RunRecord::val_accuracy));
   });
-  add_column(columns, rows, "report", [](const ReproductionRow& row) {
+  std::vector<Column> reported;
+  add_column(reported, rows, "report", [](const ReproductionRow& row) {
     return percent(row.experiment.reported.val_accuracy);
   });
+  drop_empty(reported);
+  columns.insert(columns.end(), reported.begin(), reported.end());
 }
 
 void add_times(std::vector<Column>& columns, const Rows& rows) {
@@ -188,15 +184,6 @@ std::string terminal_table(const std::vector<Column>& columns) {
   return table.text();
 }
 
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '|' || c == '*' || c == '_' || c == '<' || c == '`') result += '\\';
-    result += c;
-  }
-  return result;
-}
-
 std::string markdown_table(const std::vector<Column>& columns) {
   std::string titles = "|";
   std::string rule = "|";
@@ -210,120 +197,6 @@ std::string markdown_table(const std::vector<Column>& columns) {
     for (const Column& column : columns) text += fmt::format(" {} |", escaped(column.cells[i]));
     text += "\n";
   }
-  return text;
-}
-
-// ---- footnotes
-
-// Texts with the experiments that they are about, in the order of their first one.
-class Footnotes {
- public:
-  void add(const std::string& text, const std::string& id) {
-    std::vector<std::string>& ids = ids_[text];
-    if (ids.empty()) order_.push_back(text);
-    if (ids.empty() || ids.back() != id) ids.push_back(id);
-  }
-
-  // Calls use(text, ids) for each; the ids of a text about all rows are "all".
-  template <class Use>
-  void for_each(std::size_t rows, Use use) const {
-    for (const std::string& text : order_) {
-      const std::vector<std::string>& ids = ids_.at(text);
-      use(text, rows > 1 && ids.size() == rows ? "all" : fmt::format("{}", fmt::join(ids, ", ")));
-    }
-  }
-
- private:
-  std::vector<std::string> order_;
-  std::map<std::string, std::vector<std::string>> ids_;
-};
-
-// Words in lines of at most `width` columns, the later ones indented.
-std::string wrapped(const std::string& text, std::size_t width = kColumns) {
-  constexpr std::string_view kIndent = "    ";
-  std::string result;
-  std::string line;
-  std::size_t start = 0;
-  while (start < text.size()) {
-    const std::size_t end = std::min(text.find(' ', start), text.size());
-    const std::string word = text.substr(start, end - start);
-    if (!line.empty() && line.size() + 1 + word.size() > width) {
-      result += line + "\n";
-      line = std::string(kIndent) + word;
-    } else {
-      line += (line.empty() ? "" : " ") + word;
-    }
-    start = end + 1;
-  }
-  return result + line + "\n";
-}
-
-void add_verdict_notes(Footnotes& notes, const ReproductionRow& row) {
-  const std::string& id = row.experiment.id;
-  if (!row.failure.empty()) notes.add("failed: " + row.failure, id);
-  switch (basis_of(row.experiment.reported)) {
-    case Basis::unnamed_accuracy:
-      notes.add("the report does not say of which set its accuracy is", id);
-      break;
-    case Basis::val_accuracy:
-      notes.add("the report gives no test accuracy; diff and mark are of the validation accuracy",
-                id);
-      break;
-    case Basis::test_accuracy:
-    case Basis::none:
-      break;
-  }
-  if (row.experiment.reported.repeats > 1) {
-    notes.add(fmt::format("the reported accuracy is the mean of {} networks",
-                          row.experiment.reported.repeats),
-              id);
-  }
-  for (const RunRecord& run : row.runs) {
-    if (run.trained_together < 2) continue;
-    notes.add(fmt::format("† the time of {} seeds that trained at once", run.trained_together), id);
-  }
-}
-
-// "learning rate: reason" -> "learning rate"
-std::string field_of(const std::string& assumption) {
-  return assumption.substr(0, assumption.find(':'));
-}
-
-std::string terminal_footnotes(const Rows& rows) {
-  Footnotes notes;
-  for (const ReproductionRow* row : rows) {
-    const std::string& id = row->experiment.id;
-    add_verdict_notes(notes, *row);
-    std::vector<std::string> fields;
-    for (const std::string& assumption : row->experiment.reported.assumed) {
-      fields.push_back(field_of(assumption));
-    }
-    if (!fields.empty()) {
-      notes.add(fmt::format("{} assumed: {}", mark(*row), fmt::join(fields, ", ")), id);
-    }
-    for (const std::string& note : row->experiment.notes) notes.add(note, id);
-  }
-  std::string text;
-  notes.for_each(rows.size(), [&](const std::string& note, const std::string& ids) {
-    text += wrapped(fmt::format("  {}: {}", ids, note));
-  });
-  return text;
-}
-
-std::string markdown_footnotes(const Rows& rows) {
-  Footnotes notes;
-  for (const ReproductionRow* row : rows) {
-    const std::string& id = row->experiment.id;
-    add_verdict_notes(notes, *row);
-    for (const std::string& note : row->experiment.notes) notes.add(note, id);
-    for (const std::string& assumption : row->experiment.reported.assumed) {
-      notes.add("assumed " + assumption, id);
-    }
-  }
-  std::string text;
-  notes.for_each(rows.size(), [&](const std::string& note, const std::string& ids) {
-    text += fmt::format("- {}: {}\n", escaped(ids), escaped(note));
-  });
   return text;
 }
 
@@ -377,7 +250,7 @@ constexpr std::string_view kLegend =
     "with "
     "several, mean ± standard deviation. ok: not more than 1 percentage point below the report. "
     "weights/s: weights per second of training. *: some settings are assumed. **: described in "
-    "words only, settings guessed.";
+    "words only, settings guessed. ~: of a set that the report does not name.";
 
 }  // namespace
 
@@ -386,7 +259,7 @@ std::string name_of(Verdict verdict) {
     case Verdict::not_run:
       return "not run";
     case Verdict::failed:
-      return "failed";
+      return "fail";
     case Verdict::trial:
       return "trial";
     case Verdict::no_report:
@@ -406,7 +279,8 @@ std::vector<std::string> devices_of(const Reproduction& reproduction) {
   }
   std::vector<std::string> devices;
   for (const auto& [device, number] : runs) {
-    devices.push_back(runs.size() == 1 ? device : fmt::format("{} ({} runs)", device, number));
+    const std::string count = fmt::format(" ({} run{})", number, number == 1 ? "" : "s");
+    devices.push_back(device + (runs.size() == 1 ? "" : count));
   }
   return devices;
 }

@@ -22,7 +22,7 @@ std::string report_csv(const Reproduction& reproduction);
 // Everything, with every single run; absent values are null.
 std::string report_json(const Reproduction& reproduction);
 
-// "ok", "below", "trial", "-", "not run", "failed".
+// "ok", "below", "trial", "-", "not run", "fail".
 std::string name_of(Verdict verdict);
 
 // The devices that the runs trained on, with the number of runs of each where they differ.
