@@ -35,11 +35,12 @@ std::size_t sole_producer(const Graph& graph, ValueId value, std::size_t consume
   return producer;
 }
 
-// Puts `merged` in the place of `kept_index` and removes `removed_index`.
+// Puts `merged` in the place of `kept_index` and removes `removed_index`. Where a producer and its
+// only consumer merge, the consumer's place is right: all operands of both are there.
 void merge(Graph& graph, std::size_t kept_index, std::size_t removed_index,
-           std::unique_ptr<Operation> merged) {
+           std::unique_ptr<Operation> merged, std::string label) {
   auto& operations = graph.operations();
-  merged->label = operations[kept_index]->label;
+  merged->label = std::move(label);
   operations[kept_index] = std::move(merged);
   operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(removed_index));
 }
@@ -57,8 +58,9 @@ bool fuse_bias(Graph& graph, std::size_t index) {
   if (!gemm || !plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
   GemmEpilogue epilogue;
   epilogue.bias = bias->bias();
-  merge(graph, producer, index,
-        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), bias->y(), epilogue));
+  merge(graph, index, producer,
+        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), bias->y(), epilogue),
+        gemm->label);
   return true;
 }
 
@@ -70,8 +72,9 @@ bool fuse_activation(Graph& graph, std::size_t index) {
   if (!gemm || !plain(gemm->epilogue())) return false;
   GemmEpilogue epilogue = gemm->epilogue();
   epilogue.activation = activation->activation();
-  merge(graph, producer, index,
-        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), activation->y(), epilogue));
+  merge(graph, index, producer,
+        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), activation->y(), epilogue),
+        gemm->label);
   return true;
 }
 
@@ -86,8 +89,9 @@ bool fuse_activation_gradient(Graph& graph, std::size_t index) {
   GemmEpilogue epilogue;
   epilogue.gradient_activation = backward->activation();
   epilogue.gradient_output = backward->y();
-  merge(graph, producer, index,
-        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), backward->dx(), epilogue));
+  merge(graph, index, producer,
+        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), backward->dx(), epilogue),
+        gemm->label);
   return true;
 }
 
@@ -100,8 +104,10 @@ bool fuse_bias_gradient(Graph& graph, std::size_t index) {
     if (!plain(gemm->epilogue())) continue;
     GemmEpilogue epilogue = gemm->epilogue();
     epilogue.column_sum = sum->sum();
-    merge(graph, i, index,
-          std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), gemm->c(), epilogue));
+    // At the earlier place: all operands are there, and nothing can have read a result.
+    merge(graph, std::min(i, index), std::max(i, index),
+          std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), gemm->c(), epilogue),
+          gemm->label);
     return true;
   }
   return false;
@@ -118,7 +124,8 @@ bool fuse_loss_gradient(Graph& graph, std::size_t index) {
     }
     merge(graph, i, index,
           std::make_unique<SoftmaxCrossEntropy>(forward->logits(), forward->labels(),
-                                                forward->result(), backward->gradient()));
+                                                forward->result(), backward->gradient()),
+          forward->label);
     return true;
   }
   return false;

@@ -27,6 +27,13 @@ void append_images(const ImageSet& set, std::vector<std::uint32_t>& words) {
 
 runtime::Slice upload_words(runtime::Device& device, runtime::Arena& arena,
                             std::span<const std::uint32_t> words, const char* name) {
+  const std::uint64_t limit = device.profile().max_storage_range;
+  if (words.size_bytes() > limit) {
+    throw Error(
+        fmt::format("the {} of the data set take {} MiB on the device, but {} binds at most "
+                    "{} MiB at once; use fewer or smaller images",
+                    name, words.size_bytes() >> 20, device.profile().name, limit >> 20));
+  }
   const runtime::Slice slice = arena.allocate(words.size_bytes(), name);
   device.upload(slice, std::as_bytes(words));
   return slice;

@@ -12,7 +12,7 @@ namespace vktrain::nn {
 
 class DeviceDataset {
  public:
-  // Throws Error when the sets differ in image size.
+  // Throws Error when the sets differ in image size, or are larger than the device can bind.
   DeviceDataset(runtime::Device& device, const ImageSet& train, const ImageSet& test);
 
   std::int64_t count() const { return train_count_ + test_count_; }

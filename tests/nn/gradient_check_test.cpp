@@ -170,6 +170,22 @@ TEST(GradientCheck, SumOfAParameterAndItself) {
   network.check_gradients();
 }
 
+// The bias is computed after the product that it merges with, and its backward pass stands between
+// the column sum and the product's gradient, which merge too.
+TEST(GradientCheck, BiasThatIsComputed) {
+  Handmade network([](Graph& graph, ValueId x) {
+    const ValueId product = linear_product(graph, x, graph.add_parameter(kSquare), "1");
+    const ValueId bias = activation(graph, graph.add_parameter({.name = "1.bias", .shape = {4}}),
+                                    {Activation::tanh}, "bias");
+    return bias_add(graph, product, bias, "1");
+  });
+  network.check_gradients();
+  const std::size_t unfused = network.graph.operations().size();
+  fuse(network.graph);
+  EXPECT_EQ(network.graph.operations().size(), unfused - 3);
+  network.check_gradients();
+}
+
 TEST(GradientCheck, ParameterWithoutInfluenceIsRefused) {
   try {
     Handmade network([](Graph& graph, ValueId x) {

@@ -9,7 +9,7 @@
 
 #include "apps/vktrain/embedded_experiments.h"
 #include "nn/experiment/experiment_library.h"
-#include "nn/training/checkpoint.h"
+#include "nn/training/device_dataset.h"
 #include "nn/training/evaluator.h"
 #include "nn/training/inference.h"
 #include "runtime/error.h"
@@ -118,7 +118,7 @@ TEST_F(TrainerTest, FusionsChangeResultsByRoundingOnly) {
 TEST_F(TrainerTest, ReplicasOfSeedsAndInitialisers) {
   std::vector<Experiment> replicas(3, with_dropout_and_batch_norm());
   replicas[1].training.seed = (std::uint64_t{7} << 32) + 5;
-  replicas[2].training.seed = std::numeric_limits<std::uint64_t>::max();
+  replicas[2].training.seed = std::numeric_limits<std::int64_t>::max();
   replicas[1].init.weight = {InitializerKind::xavier_normal};
   replicas[2].init.bias = {InitializerKind::constant, 0.1};
   replicas[2].model.layers[1].weight_init = Initializer{InitializerKind::normal, 0.05};
@@ -415,6 +415,25 @@ TEST_F(TrainerTest, RefusesImagesThatDoNotFit) {
               "data.classes to the data set's number");
   }
   EXPECT_NE(refusal(train_, noisy_images(0, kSide, 1)).find("no images"), std::string::npos);
+}
+
+TEST_F(TrainerTest, RefusesADataSetBeyondTheStorageRange) {
+  const std::uint64_t limit = device().profile().max_storage_range;
+  if (limit > std::uint64_t{1} << 28) GTEST_SKIP() << "takes too much memory to test here";
+  ImageSet huge;
+  huge.count = 1;
+  huge.height = 1;
+  huge.width = static_cast<std::int64_t>(limit) + 1;
+  huge.pixels.resize(limit + 1);
+  huge.labels = {0};
+  ImageSet none = huge;
+  none.count = 0;
+  try {
+    DeviceDataset(device(), huge, none);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("images of the data set take"), std::string::npos);
+  }
 }
 
 // Second passes of split-K depend on the device and do not count.
