@@ -54,7 +54,9 @@ std::vector<DeviceProfile> list_devices();
 
 // Chooses by selector: "auto" (usable, discrete before integrated before virtual before CPU before
 // other; ties to the lower index), an index, or a part of the name without regard to case. Throws
-// UsageError when nothing fits: the message lists every device with the reasons for refusal.
+// DeviceError when the system has no device (for "auto": no usable one), UsageError when the one
+// asked for does not exist or cannot be used. Messages list every device with the reasons for
+// refusal.
 const DeviceProfile& choose_device(std::span<const DeviceProfile> devices,
                                    std::string_view selector);
 

@@ -32,15 +32,10 @@ std::string describe(const DeviceProfile& device) {
   return fmt::format("{}, refused: {}", line, fmt::join(device.refused, "; "));
 }
 
-[[noreturn]] void refuse(std::span<const DeviceProfile> devices, std::string_view problem) {
-  if (devices.empty()) {
-    throw UsageError(
-        "no Vulkan device was found: install a driver, on Debian and Ubuntu with "
-        "`apt install mesa-vulkan-drivers` (it includes lavapipe, which runs on any CPU)");
-  }
+std::string with_list(std::string_view problem, std::span<const DeviceProfile> devices) {
   std::string message = fmt::format("{}; the devices are:", problem);
   for (const auto& device : devices) message += fmt::format("\n{}", describe(device));
-  throw UsageError(message);
+  return message;
 }
 
 const DeviceProfile* best(std::span<const DeviceProfile> devices) {
@@ -107,9 +102,14 @@ std::vector<std::string> refusal_reasons(const DeviceProfile& profile, const Flo
 
 const DeviceProfile& choose_device(std::span<const DeviceProfile> devices,
                                    std::string_view selector) {
-  if (devices.empty() || selector == "auto") {
+  if (devices.empty()) {
+    throw DeviceError(
+        "no Vulkan device was found: install a driver, on Debian and Ubuntu with "
+        "`apt install mesa-vulkan-drivers` (it includes lavapipe, which runs on any CPU)");
+  }
+  if (selector == "auto") {
     if (const DeviceProfile* found = best(devices)) return *found;
-    refuse(devices, "no Vulkan device is usable");
+    throw DeviceError(with_list("no Vulkan device is usable", devices));
   }
   const DeviceProfile* found = nullptr;
   const auto index = parse_index(selector);
@@ -119,13 +119,14 @@ const DeviceProfile& choose_device(std::span<const DeviceProfile> devices,
     found = by_name(devices, selector);  // also numbers: "4090" is a part of a name
   }
   if (!found) {
-    refuse(devices, fmt::format("no Vulkan device fits \"{}\" (expected \"auto\", an index or a "
-                                "part of the name)",
-                                selector));
+    throw UsageError(with_list(fmt::format("no Vulkan device fits \"{}\" (expected \"auto\", an "
+                                           "index or a part of the name)",
+                                           selector),
+                               devices));
   }
   if (!found->usable()) {
-    refuse(devices,
-           fmt::format("Vulkan device {} \"{}\" cannot be used", found->index, found->name));
+    throw UsageError(with_list(
+        fmt::format("Vulkan device {} \"{}\" cannot be used", found->index, found->name), devices));
   }
   return *found;
 }

@@ -40,10 +40,11 @@ std::vector<DeviceProfile> desk() {
           device(4, "Radeon RX 6800", DeviceKind::discrete)};
 }
 
+template <class Expected = UsageError>
 std::string error_of(const std::vector<DeviceProfile>& devices, std::string_view selector) {
   try {
     choose_device(devices, selector);
-  } catch (const UsageError& error) {
+  } catch (const Expected& error) {
     return error.what();
   }
   return "";
@@ -123,14 +124,14 @@ TEST(ChooseDevice, ListsTheDevicesWhenNothingFits) {
 TEST(ChooseDevice, SaysWhyNoDeviceIsUsable) {
   const std::vector<DeviceProfile> devices = {device(
       0, "Old", DeviceKind::discrete, {"Vulkan version: 1.0, 1.1 needed", "no compute queue"})};
-  const std::string error = error_of(devices, "auto");
+  const std::string error = error_of<DeviceError>(devices, "auto");
   EXPECT_THAT(error, HasSubstr("no Vulkan device is usable"));
   EXPECT_THAT(error, HasSubstr("refused: Vulkan version: 1.0, 1.1 needed; no compute queue"));
 }
 
 TEST(ChooseDevice, SaysWhatToInstallWhenThereIsNone) {
   for (const char* selector : {"auto", "0", "radeon"}) {
-    const std::string error = error_of({}, selector);
+    const std::string error = error_of<DeviceError>({}, selector);
     EXPECT_THAT(error, HasSubstr("no Vulkan device was found: install"));
     EXPECT_THAT(error, Not(HasSubstr("the devices are")));
   }
