@@ -50,7 +50,8 @@ const std::vector<Setting<LayerSpec>>& layer_settings() {
           "momentum", Real{.min = 0, .max = 1}, [](auto& l) -> auto& { return l.momentum; },
           read_by({batch_norm})),
       setting<LayerSpec>(
-          "alpha", Real{.min = 0}, [](auto& l) -> auto& { return l.alpha; }, read_by({elu})),
+          "alpha", Real{.min = 0, .above_min = true}, [](auto& l) -> auto& { return l.alpha; },
+          read_by({elu})),
       setting<LayerSpec>(
           "weight_init", Optional{InitializerText{}},
           [](auto& l) -> auto& { return l.weight_init; }, read_by({linear})),

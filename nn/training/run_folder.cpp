@@ -36,6 +36,18 @@ fs::path config_of(const fs::path& run, const std::optional<fs::path>& config) {
   return file;
 }
 
+fs::path model_of(const fs::path& run) {
+  if (!fs::is_directory(run)) return run;
+  fs::path file = run / kModelFile;
+  if (!fs::exists(file)) {
+    throw Error(fmt::format(
+        "'{}' has no {}: its training did not end, or it holds replicas, of which each has a "
+        "folder in it; name one of those.",
+        run.string(), kModelFile));
+  }
+  return file;
+}
+
 }  // namespace
 
 double RunResult::weights_per_second() const {
@@ -128,7 +140,7 @@ SavedRun load_run(const fs::path& path, const std::optional<fs::path>& config) {
   const fs::path config_path = config_of(path, config);
   SavedRun run;
   run.experiment = parse_experiment(read_text_file(config_path), config_path.string());
-  run.parameters = read_safetensors(fs::is_directory(path) ? path / kModelFile : path);
+  run.parameters = read_safetensors(model_of(path));
   return run;
 }
 

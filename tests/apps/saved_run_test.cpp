@@ -95,6 +95,9 @@ TEST_F(SavedRun, PredictTakesAFileOfImages) {
 
 TEST_F(SavedRun, BadInputIsNamed) {
   expect_failure(compute({"evaluate", "absent"}), 1, {"'absent'"});
+  compute_well({"train", "tiny.toml", "--run-dir", "pair", "--steps", "1", "--seeds", "2"});
+  expect_failure(compute({"evaluate", "pair"}), 1, {"'pair'", "replicas"});
+  compute_well({"evaluate", "pair/seed-1"});
   fs::copy_file("run/model.safetensors", "lone.safetensors");
   expect_failure(compute({"evaluate", "lone.safetensors"}), 2, {"--config"});
   EXPECT_EQ(json({"evaluate", "lone.safetensors", "--config", "run/config.toml"}),
