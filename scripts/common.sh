@@ -44,7 +44,6 @@ install_packages() {
 # configure_and_build [TARGET...]: the preset's build folder, all targets without arguments.
 configure_and_build() {
   say "Configuring and building (preset $preset)"
-  (cd "$project" && cmake --preset "$preset" "${configure_options[@]}" >/dev/null &&
+  (cd "$project" && cmake --preset "$preset" >/dev/null &&
     cmake --build --preset "$preset" ${1:+--target "$@"})
 }
-configure_options=()

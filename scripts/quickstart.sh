@@ -6,7 +6,6 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 install_packages "${build_packages[@]}" "${run_packages[@]}"
-configure_options=(-DVKTRAIN_BUILD_TESTS=OFF -DVKTRAIN_BUILD_BENCHMARKS=OFF)
 preset=quickstart
 configure_and_build vktrain
 
