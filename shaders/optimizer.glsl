@@ -7,7 +7,6 @@
 #include "common.glsl"
 #include "step_state.glsl"
 
-layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool PENALTIES = false;
 
 layout(std430, set = 0, binding = 0) buffer Parameters { vec4 parameters[]; };

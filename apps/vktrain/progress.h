@@ -22,8 +22,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  bool live() const { return live_; }      // shows step metrics between epochs
-  bool silent() const { return silent_; }  // --progress none
+  bool live() const { return live_; }  // shows step metrics between epochs
 
   void start(const nn::Trainer& trainer, const nn::Experiment& experiment,
              const runtime::DeviceProfile& device);

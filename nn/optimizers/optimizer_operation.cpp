@@ -66,10 +66,6 @@ double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
 
 }  // namespace
 
-std::int64_t optimizer_groups(const ParameterLayout& layout) {
-  return divide_up(layout.trainable_size(), kWeightsPerGroup);
-}
-
 std::int64_t penalty_groups(const ParameterLayout& layout) {
   return divide_up(layout.penalised_size(), kWeightsPerGroup);
 }

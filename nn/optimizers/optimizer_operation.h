@@ -23,9 +23,8 @@ struct OptimizerValues {
   ValueId penalty_partials = kNoValue;
 };
 
-// Workgroups of an optimizer's dispatch and those among them that see penalised weights: functions
-// of the layout alone, so that shapes are known before a device is.
-std::int64_t optimizer_groups(const ParameterLayout& layout);
+// Workgroups of an optimizer's dispatch that see penalised weights: a function of the layout alone,
+// so that shapes are known before a device is.
 std::int64_t penalty_groups(const ParameterLayout& layout);
 
 class OptimizerOperation : public Operation {
