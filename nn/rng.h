@@ -16,7 +16,12 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
 
 // What random numbers are for: uses never share a stream, so that a split does not change with the
 // number of parameters or epochs. `index` (of the parameter, of the epoch) is below 2^32.
-enum class RandomUse : std::uint32_t { initializer, split, shuffle };
+enum class RandomUse : std::uint32_t {
+  initializer,
+  split,
+  shuffle,
+  dropout,  // drawn on the device; see nn/ops/dropout.h
+};
 
 constexpr std::uint64_t random_stream(RandomUse use, std::uint64_t index = 0) {
   return static_cast<std::uint64_t>(use) << 32 | index;

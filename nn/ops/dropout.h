@@ -1,7 +1,7 @@
 // Dropout (Srivastava et al. 2014), scaled while training: y = keep ? x / (1 - p) : 0.
 // The mask is never stored: forward and backward draw it from Philox4x32-10 with the replica's seed
-// as key and (vec4 index in the padded layout, step, slot, 0) as counter. An element is kept when
-// float(word >> 8) * 2^-24 >= p, so p = 0 is the identity.
+// as key and (vec4 index in the padded layout, step, slot, RandomUse::dropout) as counter. An
+// element is kept when float(word >> 8) * 2^-24 >= p, so p = 0 is the identity.
 #pragma once
 
 #include <cstdint>
