@@ -1,36 +1,13 @@
 #include "nn/executable.h"
 
-#include <algorithm>
 #include <stdexcept>
+
+#include "nn/row_padding.h"
 
 namespace vktrain::nn {
 namespace {
 
 constexpr std::uint64_t kWord = 4;  // bytes per element
-
-template <class T>
-std::vector<T> unpad(std::span<const T> padded, const Layout& layout) {
-  std::vector<T> values;
-  values.reserve(static_cast<std::size_t>(layout.rows * layout.columns));
-  for (std::int64_t row = 0; row < layout.rows; ++row) {
-    const auto begin = padded.begin() + row * layout.row_stride;
-    values.insert(values.end(), begin, begin + layout.columns);
-  }
-  return values;
-}
-
-template <class T>
-std::vector<T> pad(std::span<const T> values, const Layout& layout) {
-  if (static_cast<std::int64_t>(values.size()) != layout.rows * layout.columns) {
-    throw std::invalid_argument("the number of values does not fit the shape");
-  }
-  std::vector<T> padded(static_cast<std::size_t>(layout.size()));
-  for (std::int64_t row = 0; row < layout.rows; ++row) {
-    std::copy_n(values.begin() + row * layout.columns, layout.columns,
-                padded.begin() + row * layout.row_stride);
-  }
-  return padded;
-}
 
 }  // namespace
 
@@ -140,26 +117,26 @@ std::vector<float> Executable::read(ValueId id, std::uint32_t replica) const {
   const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
   std::vector<float> padded(static_cast<std::size_t>(layout.size()));
   device_->download(replica_slice(id, replica), std::as_writable_bytes(std::span(padded)));
-  return unpad(std::span<const float>(padded), layout);
+  return unpad_rows(std::span<const float>(padded), layout);
 }
 
 std::vector<std::uint32_t> Executable::read_words(ValueId id, std::uint32_t replica) const {
   const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
   std::vector<std::uint32_t> padded(static_cast<std::size_t>(layout.size()));
   device_->download(replica_slice(id, replica), std::as_writable_bytes(std::span(padded)));
-  return unpad(std::span<const std::uint32_t>(padded), layout);
+  return unpad_rows(std::span<const std::uint32_t>(padded), layout);
 }
 
 void Executable::write(ValueId id, std::span<const float> values, std::uint32_t replica) {
   const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
-  const std::vector<float> padded = pad(values, layout);
+  const std::vector<float> padded = pad_rows(values, layout);
   device_->upload(replica_slice(id, replica), std::as_bytes(std::span(padded)));
 }
 
 void Executable::write_words(ValueId id, std::span<const std::uint32_t> words,
                              std::uint32_t replica) {
   const Layout layout = layout_of(graph_->value(id).shape.with_batch(plan_.options().batch));
-  const std::vector<std::uint32_t> padded = pad(words, layout);
+  const std::vector<std::uint32_t> padded = pad_rows(words, layout);
   device_->upload(replica_slice(id, replica), std::as_bytes(std::span(padded)));
 }
 

@@ -19,9 +19,7 @@ class Executable {
              const PlanOptions& options, const std::map<ValueId, runtime::Slice>& externals = {},
              bool profile = false);
 
-  // Replays; see CommandGraph.
-  void submit(std::uint32_t repeats = 1) { commands_.submit(repeats); }
-  void wait() { commands_.wait(); }
+  // Replays the recording in one submission and waits for it.
   void run(std::uint32_t repeats = 1) { commands_.run(repeats); }
 
   const Plan& plan() const { return plan_; }

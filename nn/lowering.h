@@ -98,7 +98,15 @@ std::vector<std::byte> push_bytes(const T& block) {
   return bytes;
 }
 
-// A float as the value of a specialization constant.
+// For push constants and group counts, which fit 32 bits.
+inline std::uint32_t to_u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+
+inline double bytes_of(std::int64_t elements) { return 4.0 * static_cast<double>(elements); }
+
+// Invocations of kernels that move one vec4 each.
+inline constexpr std::uint32_t kElementwiseWorkgroup = 64;
+
+// A float as a word of a buffer or specialization constant.
 inline std::uint32_t float_bits(float value) {
   std::uint32_t bits = 0;
   std::memcpy(&bits, &value, sizeof bits);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "nn/row_padding.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -163,11 +164,7 @@ void ParameterStorage::write_to(std::size_t index, std::uint32_t replica, runtim
                             values.size()));
   }
   const Layout layout = layout_of(parameter.shape);
-  std::vector<float> padded(static_cast<std::size_t>(layout.size()), 0.0f);
-  for (std::int64_t row = 0; row < layout.rows; ++row) {
-    std::copy_n(values.begin() + row * layout.columns, layout.columns,
-                padded.begin() + row * layout.row_stride);
-  }
+  const std::vector<float> padded = pad_rows(values, layout);
   device_->upload(range, std::as_bytes(std::span<const float>(padded)));
 }
 
@@ -177,12 +174,7 @@ std::vector<float> ParameterStorage::read_from(std::size_t index, std::uint32_t 
   const Layout layout = layout_of((*set_)[index].shape);
   std::vector<float> padded(static_cast<std::size_t>(layout.size()));
   device_->download(range, std::as_writable_bytes(std::span<float>(padded)));
-  std::vector<float> values(static_cast<std::size_t>(layout.rows * layout.columns));
-  for (std::int64_t row = 0; row < layout.rows; ++row) {
-    std::copy_n(padded.begin() + row * layout.row_stride, layout.columns,
-                values.begin() + row * layout.columns);
-  }
-  return values;
+  return unpad_rows(std::span<const float>(padded), layout);
 }
 
 void ParameterStorage::write(std::size_t index, std::uint32_t replica,

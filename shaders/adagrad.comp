@@ -1,7 +1,6 @@
+// Adagrad; formula in nn/optimizers/adagrad.h. slot0: accumulator.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Adagrad; formula in nn/optimizers/adagrad.h. slot0: accumulator.
-
 #include "optimizer.glsl"
 
 vec4 updated(uint index, vec4 weight, vec4 gradient) {

@@ -1,7 +1,6 @@
+// Adam and AdamW; formulas in nn/optimizers/adam.h. slot0: m, slot1: v.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Adam and AdamW; formulas in nn/optimizers/adam.h. slot0: m, slot1: v.
-
 #include "optimizer.glsl"
 
 layout(constant_id = 2) const bool DECOUPLED_WEIGHT_DECAY = false;

@@ -2,7 +2,7 @@
 // A are uniform over the workgroup. For CPU drivers and devices with strong caches.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x_id = 0) in;
+#include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
 

@@ -3,7 +3,7 @@
 // and devices with strong caches.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x_id = 0) in;
+#include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
 

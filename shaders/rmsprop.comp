@@ -1,7 +1,6 @@
+// RMSprop; formulas in nn/optimizers/rmsprop.h. slot0: v, slot1: momentum buffer.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// RMSprop; formulas in nn/optimizers/rmsprop.h. slot0: v, slot1: momentum buffer.
-
 #include "optimizer.glsl"
 
 layout(constant_id = 2) const bool MOMENTUM = false;

@@ -1,7 +1,6 @@
+// Stochastic gradient descent; formulas in nn/optimizers/sgd.h. slot0: momentum buffer.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Stochastic gradient descent; formulas in nn/optimizers/sgd.h. slot0: momentum buffer.
-
 #include "optimizer.glsl"
 
 layout(constant_id = 2) const bool MOMENTUM = false;

@@ -70,10 +70,7 @@ struct Integer {
   T min = 0;
   T max = kMax;
 
-  std::string expected() const {
-    if (max == kMax) return fmt::format("an integer of at least {}", min);
-    return fmt::format("an integer from {} to {}", min, max);
-  }
+  std::string expected() const { return fmt::format("an integer from {} to {}", min, max); }
   bool valid(T value) const { return value >= min && value <= max; }
   T read(const TomlValue& toml) const {
     const auto* value = toml.node->as_integer();

@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <initializer_list>
 
 #include "nn/experiment/experiment_toml.h"
 #include "nn/experiment/initializer_text.h"
 #include "nn/experiment/layer_spec.h"
+#include "nn/experiment/suggest.h"
 
 namespace vktrain::nn {
 
@@ -118,7 +120,7 @@ std::vector<Setting<Experiment>> make_settings() {
     setting<E>("optimizer.beta1", beta, [](auto& e) -> auto& { return e.optimizer.beta1; }, adams),
     setting<E>("optimizer.beta2", beta, [](auto& e) -> auto& { return e.optimizer.beta2; }, adams),
     setting<E>("optimizer.alpha", beta, [](auto& e) -> auto& { return e.optimizer.alpha; }, read_by({rmsprop})),
-    setting<E>("optimizer.eps", positive, [](auto& e) -> auto& { return e.optimizer.epsilon; }, read_by({adam, adamw, rmsprop, adagrad})),
+    setting<E>("optimizer.eps", Real{.min = 1e-30}, [](auto& e) -> auto& { return e.optimizer.epsilon; }, read_by({adam, adamw, rmsprop, adagrad})),
     setting<E>("optimizer.initial_accumulator", not_negative, [](auto& e) -> auto& { return e.optimizer.initial_accumulator; }, read_by({adagrad})),
     setting<E>("optimizer.weight_decay", not_negative, [](auto& e) -> auto& { return e.optimizer.weight_decay; }),
 
@@ -214,7 +216,54 @@ void add_keys(const toml::table& table, std::string_view section, std::string_vi
   }
 }
 
+std::vector<std::string> sections() {
+  std::vector<std::string> names = names_in("");
+  std::erase_if(names, [](const std::string& name) { return !is_section(name); });
+  return names;
+}
+
+// "mean" for "data.mean".
+std::string_view name_in_section(std::string_view key) {
+  const std::string_view section = section_of(key);
+  return key.substr(section.empty() ? 0 : section.size() + 1);
+}
+
+// The known key that was probably meant; empty if there is none. A name is compared with those of
+// its own section only: whole keys are near each other by their section alone.
+std::string meant_key(std::string_view section, std::string_view name) {
+  std::vector<std::string> names;
+  for (const auto& s : experiment_settings()) {
+    names.emplace_back(name_in_section(s.name));
+    if (names.back() == name) return s.name;  // right but for its section
+  }
+  if (is_section(section)) {
+    const std::string near = nearest(name, names_in(section));
+    return near.empty() ? "" : fmt::format("{}.{}", section, near);
+  }
+  const std::string near = nearest(name, names);
+  const auto found = std::find(names.begin(), names.end(), near);
+  return found == names.end()
+             ? ""
+             : experiment_settings()[static_cast<std::size_t>(found - names.begin())].name;
+}
+
 }  // namespace
+
+std::string unknown_key(std::string_view key) {
+  std::string section(section_of(key));
+  if (section.empty() && is_section(key)) section = key;
+  if (!section.empty() && !is_section(section)) section = nearest(section, sections());
+  const std::string refusal = fmt::format("there is no key {}", quoted(key));
+  if (const std::string meant = meant_key(section, name_in_section(key)); !meant.empty()) {
+    return fmt::format("{}; did you mean '{}'?", refusal, meant);
+  }
+  if (!section.empty()) {
+    return fmt::format("{}; the keys of {} are {}.", refusal, section,
+                       fmt::join(names_in(section), ", "));
+  }
+  return fmt::format("{}; a key is written as optimizer.learning_rate, and the sections are {}.",
+                     refusal, fmt::join(sections(), ", "));
+}
 
 KeyedValues keyed_values(const toml::table& table, std::string_view source) {
   KeyedValues values;

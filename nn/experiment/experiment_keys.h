@@ -25,6 +25,10 @@ using KeyedValues = std::map<std::string, TomlValue, std::less<>>;
 // with the line and the nearest key.
 KeyedValues keyed_values(const toml::table& table, std::string_view source);
 
+// Why a dotted key that is not known is refused, as a sentence: with the key that was probably
+// meant, or with all keys of its section.
+std::string unknown_key(std::string_view key);
+
 // An experiment from these values over the defaults (those of the optimizer's kind and definition
 // where the values give one); not yet checked as a whole.
 Experiment experiment_from(const KeyedValues& values);

@@ -47,16 +47,7 @@ std::vector<std::string> experiment_keys() {
 
 void set_value(Experiment& experiment, std::string_view key, std::string_view value) {
   const Setting<Experiment>* found = find_setting(experiment_settings(), key);
-  if (found == nullptr) {
-    const std::vector<std::string> keys = experiment_keys();
-    // "learning_rate" is far from "optimizer.learning_rate" in letters, but meant all the same.
-    for (const std::string& known : keys) {
-      if (known.ends_with(fmt::format(".{}", key))) {
-        throw UsageError(fmt::format("there is no key \"{}\"; did you mean '{}'?", key, known));
-      }
-    }
-    throw UsageError(unknown_name("key", key, keys));
-  }
+  if (found == nullptr) throw UsageError(unknown_key(key));
   if (!found->applies(experiment)) {
     throw UsageError(fmt::format("{} is set, but the optimizer {} has no such setting.", key,
                                  name_of(experiment.optimizer.kind)));

@@ -44,8 +44,8 @@ const std::vector<Setting<LayerSpec>>& layer_settings() {
           "p", Real{.min = 0, .max = 1, .below_max = true}, [](auto& l) -> auto& { return l.p; },
           read_by({dropout})),
       setting<LayerSpec>(
-          "eps", Real{.min = 0, .above_min = true}, [](auto& l) -> auto& { return l.eps; },
-          read_by({batch_norm})),
+          // As check_optimizer's: less is 0 or a subnormal in 32 bits, and 0 / 0 gives NaN.
+          "eps", Real{.min = 1e-30}, [](auto& l) -> auto& { return l.eps; }, read_by({batch_norm})),
       setting<LayerSpec>(
           "momentum", Real{.min = 0, .max = 1}, [](auto& l) -> auto& { return l.momentum; },
           read_by({batch_norm})),

@@ -24,7 +24,24 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+namespace {
+
+// "lr" for "learning_rate", which is what PyTorch calls it; empty for a single word.
+std::string initials(std::string_view name) {
+  if (name.find('_') == std::string_view::npos) return "";
+  std::string letters;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] != '_' && (i == 0 || name[i - 1] == '_')) letters += name[i];
+  }
+  return letters;
+}
+
+}  // namespace
+
 std::string nearest(std::string_view unknown, std::span<const std::string> known) {
+  for (const std::string& name : known) {
+    if (!unknown.empty() && initials(name) == unknown) return name;
+  }
   std::string best;
   std::size_t best_distance = 0;
   for (const std::string& name : known) {
@@ -44,10 +61,11 @@ std::string suggest(std::string_view unknown, std::span<const std::string> known
   if (const std::string name = nearest(unknown, known); !name.empty()) {
     return fmt::format("did you mean '{}'?", name);
   }
-  constexpr std::size_t kShown = 16;
+  constexpr std::size_t kShown = 6;
   const auto shown = known.first(std::min(kShown, known.size()));
-  return fmt::format("known are '{}'{}", fmt::join(shown, "', '"),
-                     known.size() > kShown ? ", ..." : "");
+  const std::string more =
+      known.size() > kShown ? fmt::format(" and {} more", known.size() - kShown) : "";
+  return fmt::format("known are '{}'{}", fmt::join(shown, "', '"), more);
 }
 
 }  // namespace vktrain::nn

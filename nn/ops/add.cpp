@@ -4,7 +4,6 @@
 
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
-#include "nn/ops/column_tile.h"
 #include "nn/reference/add.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"

@@ -1,5 +1,4 @@
-// Host side of shaders/column_tile.glsl (a workgroup of 4 vec4 columns by many rows) and of the
-// elementwise kernels (one vec4 an invocation).
+// Host side of shaders/column_tile.glsl: a workgroup of 4 vec4 columns by many rows.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +8,6 @@
 #include "nn/lowering.h"
 
 namespace vktrain::nn {
-
-inline constexpr std::uint32_t kElementwiseWorkgroup = 64;
 
 namespace column_tile {
 
@@ -38,9 +35,5 @@ inline std::array<std::uint32_t, 3> elementwise_groups(const Layout& layout,
 }
 
 }  // namespace column_tile
-
-inline std::uint32_t to_u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
-
-inline double bytes_of(std::int64_t elements) { return 4.0 * static_cast<double>(elements); }
 
 }  // namespace vktrain::nn

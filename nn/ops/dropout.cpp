@@ -6,7 +6,6 @@
 
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
-#include "nn/ops/column_tile.h"
 #include "nn/reference/dropout.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"

@@ -1,8 +1,7 @@
 #include "nn/ops/end_step.h"
 
-#include <numeric>
-
 #include "nn/lowering.h"
+#include "nn/reference/end_step.h"
 #include "nn/reference/reference_memory.h"
 
 namespace vktrain::nn {
@@ -55,17 +54,8 @@ void EndStep::lower(Lowering& l) const {
 }
 
 void EndStep::reference(ReferenceMemory& memory) const {
-  const auto sum = [](std::span<const double> values) {
-    return std::accumulate(values.begin(), values.end(), 0.0);
-  };
-  std::vector<double>& state = memory[step_.state];
-  std::vector<double>& metrics = memory[step_.metrics];
-  const auto slot = static_cast<std::size_t>(state[1]) * 4;
-  metrics[slot] = sum(memory[loss_.loss]) / static_cast<double>(memory.batch());
-  metrics[slot + 1] = sum(memory[loss_.correct]);
-  metrics[slot + 2] = sum(memory.optional(penalty_parts_));
-  state[0] += 1;
-  state[1] += 1;
+  reference::end_step(memory[loss_.loss], memory[loss_.correct], memory.optional(penalty_parts_),
+                      memory[step_.state], memory[step_.metrics]);
 }
 
 }  // namespace vktrain::nn

@@ -58,8 +58,6 @@ struct ReducePush {
   std::uint32_t partial_replica, c_replica, bias_replica;
 };
 
-std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
-
 }  // namespace
 
 std::string_view to_string(GemmForm form) {
@@ -109,82 +107,104 @@ void Gemm::differentiate(Differentiator& differentiator) const {
   }
 }
 
+// Memory of the partial products when K is split: per replica [splits][C, then the column sums].
+struct Gemm::Partials {
+  std::uint32_t scratch = 0;
+  std::int64_t sums = 0;     // elements behind C for the column sums; 0 without
+  std::int64_t split = 0;    // elements of one partial result
+  std::int64_t replica = 0;  // elements of one replica's
+};
+
+Gemm::Partials Gemm::make_partials(Lowering& l, const GemmVariant& variant) const {
+  Partials partials;
+  if (epilogue_.column_sum != kNoValue) {
+    partials.sums = l.layout(epilogue_.column_sum).row_stride;
+  }
+  partials.split = l.layout(c()).size() + partials.sums;
+  partials.replica = round_up(partials.split * variant.splits, kAlignmentElements);
+  if (variant.splits > 1) partials.scratch = l.scratch(partials.replica);
+  return partials;
+}
+
 void Gemm::lower(Lowering& l) const {
-  const Layout la = l.layout(a()), lb = l.layout(b()), lc = l.layout(c());
+  const Layout la = l.layout(a()), lb = l.layout(b());
   const GemmSizes sizes = sizes_of(form_, la.rows, la.columns, lb.rows, lb.columns);
-  const bool sums = epilogue_.column_sum != kNoValue;
   const GemmVariant variant = choose_gemm_variant(form_, sizes, l.device());
+  const Partials partials = make_partials(l, variant);
+  lower_product(l, sizes, variant, partials);
+  if (variant.splits > 1) lower_reduce(l, variant, partials);
+}
 
-  const std::int64_t bias_size = sums ? round_up(sizes.m, 4) : 0;
-  const std::int64_t split_size = lc.size() + bias_size;  // elements of one partial result
-  const std::int64_t partial_replica = round_up(split_size * variant.splits, kAlignmentElements);
-  const bool split = variant.splits > 1;
-  const std::uint32_t scratch = split ? l.scratch(partial_replica) : 0;
-
+void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant& variant,
+                         const Partials& partials) const {
   using runtime::Access;
-  const PlannedBinding result = split ? l.scratch_binding(scratch, Access::write) : l.write(c());
-  const bool bias = epilogue_.bias != kNoValue, masks = epilogue_.gradient_output != kNoValue;
+  const Layout la = l.layout(a()), lb = l.layout(b()), lc = l.layout(c());
+  const ValueId bias = epilogue_.bias, output = epilogue_.gradient_output;
+  const ValueId sums = epilogue_.column_sum;
+  const bool split = variant.splits > 1;
+  const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id); };
+  const PlannedBinding result =
+      split ? l.scratch_binding(partials.scratch, Access::write) : l.write(c());
   PlannedDispatch product;
   product.label = fmt::format("{} gemm {}", label, to_string(form_));
   product.shader = variant.shader;
   product.constants = gemm_constants(variant, form_);
-  product.constants[1] = bias ? 1 : 0;
+  product.constants[1] = bias != kNoValue ? 1 : 0;
   product.constants[2] = static_cast<std::uint32_t>(epilogue_.activation.kind);
   product.constants[3] = static_cast<std::uint32_t>(epilogue_.gradient_activation.kind);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   product.bindings = {l.read(a()),
                       l.read(b()),
                       result,
-                      bias ? l.read(epilogue_.bias) : l.read(a()),
-                      masks ? l.read(epilogue_.gradient_output) : l.read(a()),
-                      sums && !split ? l.write(epilogue_.column_sum) : result};
-  const std::uint32_t c_replica = split ? u32(partial_replica) : l.replica_stride(c());
-  const std::uint32_t sums_replica = !sums   ? 0
-                                     : split ? u32(partial_replica)
-                                             : l.replica_stride(epilogue_.column_sum);
+                      l.read(bias != kNoValue ? bias : a()),
+                      l.read(output != kNoValue ? output : a()),
+                      sums != kNoValue && !split ? l.write(sums) : result};
   product.push = push_bytes(GemmPush{
-      .m = u32(sizes.m),
-      .n = u32(sizes.n),
-      .k = u32(sizes.k),
-      .a_stride = u32(la.row_stride / 4),
-      .b_stride = u32(lb.row_stride / 4),
-      .c_stride = u32(lc.row_stride / 4),
+      .m = to_u32(sizes.m),
+      .n = to_u32(sizes.n),
+      .k = to_u32(sizes.k),
+      .a_stride = to_u32(la.row_stride / 4),
+      .b_stride = to_u32(lb.row_stride / 4),
+      .c_stride = to_u32(lc.row_stride / 4),
       .a_replica = l.replica_stride(a()) / 4,
       .b_replica = l.replica_stride(b()) / 4,
-      .c_replica = c_replica / 4,
-      .bias_replica = bias ? l.replica_stride(epilogue_.bias) / 4 : 0,
-      .output_replica = masks ? l.replica_stride(epilogue_.gradient_output) / 4 : 0,
-      .bias_gradient_replica = sums_replica,
+      .c_replica = (split ? to_u32(partials.replica) : l.replica_stride(c())) / 4,
+      .bias_replica = replica_of(bias) / 4,
+      .output_replica = replica_of(output) / 4,
+      .bias_gradient_replica = split ? to_u32(partials.replica) : replica_of(sums),
       .splits = variant.splits,
-      .k_per_split = u32(variant.k_per_split),
-      .split_stride = split ? u32(split_size / 4) : 0,
+      .k_per_split = to_u32(variant.k_per_split),
+      .split_stride = split ? to_u32(partials.split / 4) : 0,
       .alpha = epilogue_.activation.kind != Activation::none ? epilogue_.activation.alpha
                                                              : epilogue_.gradient_activation.alpha,
-      .sum_a = sums ? 1u : 0u});
-  product.groups = {u32(divide_up(sizes.n, variant.tile_columns)),
-                    u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
+      .sum_a = sums != kNoValue ? 1u : 0u});
+  product.groups = {to_u32(divide_up(sizes.n, variant.tile_columns)),
+                    to_u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
   product.flops = 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
-  product.bytes = 4.0 * static_cast<double>(la.size() + lb.size() + lc.size() * variant.splits);
+  product.bytes = bytes_of(la.size() + lb.size() + partials.split * variant.splits);
   l.dispatch(std::move(product));
-  if (!split) return;
+}
 
+void Gemm::lower_reduce(Lowering& l, const GemmVariant& variant, const Partials& partials) const {
+  const ValueId sums = epilogue_.column_sum;
+  const std::int64_t c_size = l.layout(c()).size();
   PlannedDispatch reduce;
   reduce.label = fmt::format("{} gemm {} reduce", label, to_string(form_));
   reduce.shader = "gemm_reduce";
-  reduce.constants = {64};
-  reduce.bindings = {l.scratch_binding(scratch, Access::read), l.write(c()),
-                     sums ? l.write(epilogue_.column_sum) : l.write(c())};
+  reduce.constants = {kElementwiseWorkgroup};
+  reduce.bindings = {l.scratch_binding(partials.scratch, runtime::Access::read), l.write(c()),
+                     l.write(sums != kNoValue ? sums : c())};
   reduce.push =
-      push_bytes(ReducePush{.c_size = u32(lc.size() / 4),
-                            .bias_size = u32(bias_size / 4),
+      push_bytes(ReducePush{.c_size = to_u32(c_size / 4),
+                            .bias_size = to_u32(partials.sums / 4),
                             .splits = variant.splits,
-                            .split_stride = u32(split_size / 4),
-                            .partial_replica = u32(partial_replica / 4),
+                            .split_stride = to_u32(partials.split / 4),
+                            .partial_replica = to_u32(partials.replica / 4),
                             .c_replica = l.replica_stride(c()) / 4,
-                            .bias_replica = sums ? l.replica_stride(epilogue_.column_sum) / 4 : 0});
-  reduce.groups = l.groups_for((lc.size() + bias_size) / 4, 64);
-  reduce.flops = static_cast<double>(split_size * variant.splits);
-  reduce.bytes = 4.0 * static_cast<double>(split_size * (variant.splits + 1));
+                            .bias_replica = sums != kNoValue ? l.replica_stride(sums) / 4 : 0});
+  reduce.groups = l.groups_for(partials.split / 4, kElementwiseWorkgroup);
+  reduce.flops = static_cast<double>(partials.split * variant.splits);
+  reduce.bytes = bytes_of(partials.split * (variant.splits + 1));
   l.dispatch(std::move(reduce));
 }
 

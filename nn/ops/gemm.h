@@ -10,6 +10,9 @@
 
 namespace vktrain::nn {
 
+struct GemmSizes;
+struct GemmVariant;
+
 enum class GemmForm {
   nt,  // C[M, N] = A[M, K] B[N, K]^T
   nn,  // C[M, N] = A[M, K] B[K, N]
@@ -43,6 +46,12 @@ class Gemm : public Operation {
   const GemmEpilogue& epilogue() const { return epilogue_; }
 
  private:
+  struct Partials;
+  Partials make_partials(Lowering& lowering, const GemmVariant& variant) const;
+  void lower_product(Lowering& lowering, const GemmSizes& sizes, const GemmVariant& variant,
+                     const Partials& partials) const;
+  void lower_reduce(Lowering& lowering, const GemmVariant& variant, const Partials& partials) const;
+
   GemmForm form_;
   GemmEpilogue epilogue_;
 };

@@ -8,16 +8,16 @@ namespace vktrain::nn::reference {
 
 // loss[i] = log sum_j exp(logits[i, j]) - logits[i, label]; correct[i] = 1 where the first largest
 // logit is the label's.
-void softmax_cross_entropy(std::int64_t batch, std::int64_t classes,
-                           std::span<const double> logits, std::span<const double> labels,
-                           std::span<double> loss, std::span<double> correct);
+void softmax_cross_entropy(std::int64_t batch, std::int64_t classes, std::span<const double> logits,
+                           std::span<const double> labels, std::span<double> loss,
+                           std::span<double> correct);
 
 // Gradient of the mean loss: (softmax(logits) - onehot(label)) / batch.
 void softmax_cross_entropy_gradient(std::int64_t batch, std::int64_t classes,
-                                    std::span<const double> logits,
-                                    std::span<const double> labels, std::span<double> gradient);
+                                    std::span<const double> logits, std::span<const double> labels,
+                                    std::span<double> gradient);
 
-// softmax of one row, shifted by its largest element.
+// softmax of one row, shifted by its largest element. The two spans may be the same.
 void softmax(std::span<const double> logits, std::span<double> probabilities);
 
 }  // namespace vktrain::nn::reference

@@ -16,7 +16,6 @@ class DeviceDataset {
   DeviceDataset(runtime::Device& device, const ImageSet& train, const ImageSet& test);
 
   std::int64_t count() const { return train_count_ + test_count_; }
-  std::int64_t train_count() const { return train_count_; }
   std::int64_t test_count() const { return test_count_; }
   // Indices of the test images among all.
   std::vector<std::uint32_t> test_indices() const;

@@ -1,10 +1,10 @@
 #include "nn/training/inference.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "nn/layers/model.h"
 #include "nn/ops/gather_batch.h"
+#include "nn/reference/softmax_cross_entropy.h"
 #include "nn/training/checkpoint.h"
 #include "nn/training/penalty.h"
 #include "nn/training/replica_check.h"
@@ -64,14 +64,8 @@ EvaluationMetrics Inference::evaluate() {
 std::vector<float> Inference::logits() { return evaluator_->logits(0); }
 
 std::vector<double> softmax(std::span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> result;
-  double sum = 0;
-  for (const float logit : logits) {
-    result.push_back(std::exp(double{logit} - largest));
-    sum += result.back();
-  }
-  for (double& value : result) value /= sum;
+  std::vector<double> result(logits.begin(), logits.end());
+  reference::softmax(result, result);
   return result;
 }
 

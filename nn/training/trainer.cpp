@@ -3,14 +3,13 @@
 #include <chrono>
 #include <map>
 
-#include "nn/differentiate.h"
 #include "nn/executable.h"
-#include "nn/ops/end_step.h"
 #include "nn/training/checkpoint.h"
 #include "nn/training/device_dataset.h"
 #include "nn/training/evaluator.h"
 #include "nn/training/penalty.h"
 #include "nn/training/replica_check.h"
+#include "nn/training/step_graph.h"
 #include "nn/training/submission_pacer.h"
 
 namespace vktrain::nn {
@@ -32,32 +31,6 @@ std::vector<OptimizerConfig> optimizers_of(std::span<const Experiment> replicas)
   std::vector<OptimizerConfig> configs;
   for (const Experiment& experiment : replicas) configs.push_back(experiment.optimizer);
   return configs;
-}
-
-// The graph of a training step.
-struct StepGraph {
-  explicit StepGraph(ParameterSet& parameters) : graph(parameters) {}
-
-  Graph graph;
-  StepInputs step;
-  DatasetInputs dataset;
-  Model model;
-};
-
-void build_step(StepGraph& g, const Experiment& experiment, const OptimizerConfig& optimizer,
-                std::int64_t dataset_count, std::int64_t images, const FusionOptions& fusion) {
-  const std::int64_t batch_size = experiment.training.batch_size;
-  const auto& in = experiment.model.input;
-  g.step = add_step_inputs(g.graph, divide_up(images, batch_size));
-  g.dataset = add_dataset_inputs(g.graph, {in[0], in[1], in[2]}, dataset_count, images);
-  const Batch batch = gather_batch(g.graph, g.dataset, g.step,
-                                   {experiment.data.mean, experiment.data.std}, batch_size);
-  g.model = build_model(g.graph, experiment, batch.x, g.step, ModelMode::train);
-  const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels);
-  differentiate(g.graph, loss.loss);
-  const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
-  end_step(g.graph, loss, g.step, penalty);
-  fuse(g.graph, fusion);
 }
 
 }  // namespace
@@ -89,6 +62,7 @@ class Trainer::Impl {
   runtime::Device* device_;
   TrainerOptions options_;
   std::vector<Experiment> experiments_;
+  OptimizerConfig optimizer_;  // of all replicas together
   std::vector<Split> splits_;
   std::int64_t images_;           // of an epoch
   std::int64_t steps_per_epoch_;  // the last, smaller one included
@@ -148,12 +122,14 @@ Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
     : device_(&device),
       options_(options),
       experiments_(check_replicas(std::move(replicas), train)),
+      optimizer_(combine_optimizers(optimizers_of(experiments_))),
       splits_(make_splits(experiments_, train)),
       images_(static_cast<std::int64_t>(splits_.front().train.size())),
       steps_per_epoch_(divide_up(images_, first().training.batch_size)),
       total_steps_(total_steps(first().training, steps_per_epoch_)),
       dataset_(device, train, test),
-      step_graph_(parameters_),
+      step_graph_(build_step_graph(parameters_, first(), optimizer_, dataset_.count(), images_,
+                                   options_.fusion)),
       arena_(device, "training"),
       state_(device, arena_, 1, count(), "step state"),
       table_(device, arena_, steps_per_epoch_, count(), "step table"),
@@ -163,10 +139,8 @@ Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
       pacer_(device.profile()),
       batches_tracked_(experiments_.size(), 0) {
   check_images(first(), test);
-  const OptimizerConfig optimizer = combine_optimizers(optimizers_of(experiments_));
-  build_step(step_graph_, first(), optimizer, dataset_.count(), images_, options_.fusion);
   storage_ =
-      std::make_unique<ParameterStorage>(device, parameters_, count(), optimizer_slots(optimizer));
+      std::make_unique<ParameterStorage>(device, parameters_, count(), optimizer_slots(optimizer_));
   initialize_parameters();
   make_executables();
   make_evaluators();
@@ -182,8 +156,7 @@ void Trainer::Impl::initialize_parameters() {
     storage_->initialize(r, experiment.training.seed, fill);
     if (r > 0) {
       ParameterSet own;
-      StepGraph graph(own);
-      build_step(graph, experiment, experiment.optimizer, dataset_.count(), images_, {});
+      build_step_graph(own, experiment, experiment.optimizer, dataset_.count(), images_, {});
       for (std::size_t i = 0; i < own.size(); ++i) {
         const Parameter& p = own[i];
         storage_->write(i, r,

@@ -98,6 +98,9 @@ TEST(ExperimentLibrary, FindsByIdAndByPattern) {
   };
   EXPECT_EQ(message([&] { lib.find("c-tird"); }),
             "there is no experiment \"c-tird\"; did you mean 'c-third'?");
+  EXPECT_EQ(message([&] { lib.find("my-own"); }),
+            "there is no experiment \"my-own\"; known are 'z-fcn-first', 'b-fcn-lr0.1', 'c-third'; "
+            "`vktrain experiments` lists all.");
   EXPECT_NE(message([&] { lib.match(Names{"*", "x*"}); }).find("x*"), std::string::npos);
   // A '*' must not give back text that the pattern before it has used.
   EXPECT_NE(message([&] { lib.match(Names{"c-t*third"}); }).find("c-t*third"), std::string::npos);

@@ -173,6 +173,8 @@ TEST(ExperimentToml, EveryInitialiserReadsBack) {
 TEST(ExperimentToml, UnknownNamesAreRefusedWithTheLineAndASuggestion) {
   expect_refused(with("[optimizer]\nlerning_rate = 0.1\n"),
                  {"file.toml:4", "lerning_rate", "did you mean 'learning_rate'?"});
+  expect_refused(with("[optimizer]\nlr = 0.1\n"),
+                 {"file.toml:4", "\"lr\"", "did you mean 'learning_rate'?"});
   expect_refused(with("[optimiser]\n"), {"file.toml:3", "did you mean 'optimizer'?"});
   expect_refused(with("[optimizer]\nkind = \"adm\"\n"),
                  {"file.toml:4", "optimizer.kind", "did you mean 'adam'?"});
@@ -213,6 +215,11 @@ TEST(ExperimentToml, WrongTypesAndRangesAreRefusedWithBoth) {
   expect_refused("[model]\nlayers = [\"flatten\", \"linear\"]\n",
                  {"file.toml:2", "model.layers[1] (linear): out"});
   expect_refused("[model]\nlayers = [\"dropout 1\"]\n", {"(dropout): p", "below 1"});
+  // 0 in 32 bits.
+  expect_refused("[model]\nlayers = [\"flatten\", \"batch_norm eps=1e-300\", \"linear 10\"]\n",
+                 {"file.toml:2", "(batch_norm): eps", "at least 1e-30", "1e-300"});
+  expect_refused(with("[optimizer]\nkind = \"adam\"\neps = 1e-31\n"),
+                 {"file.toml:5", "optimizer.eps", "at least 1e-30", "1e-31"});
   expect_refused("[model\n", {"file.toml:1", "not TOML"});
   expect_refused(with("[data]\nmean = 1\nmean = 2\n"), {"file.toml:5", "not TOML"});
 }
@@ -277,7 +284,25 @@ TEST(ExperimentToml, SetValueRefusesUnknownKeysAndBadValues) {
   };
   refused("optimizer.lerning_rate", "1", "did you mean 'optimizer.learning_rate'?");
   refused("learning_rate", "1", "did you mean 'optimizer.learning_rate'?");
-  refused("", "1", "known are");
+  // PyTorch's name; in letters, eps is nearer.
+  refused("optimizer.lr", "3",
+          "there is no key \"optimizer.lr\"; did you mean "
+          "'optimizer.learning_rate'?");
+  refused("lr", "3", "did you mean 'optimizer.learning_rate'?");
+  refused("optimiser.lr", "3", "did you mean 'optimizer.learning_rate'?");
+  refused("optimiser.learning_rate", "3", "did you mean 'optimizer.learning_rate'?");
+  refused("training.learning_rate", "3", "did you mean 'optimizer.learning_rate'?");
+  refused("data.seed", "3", "did you mean 'training.seed'?");
+  refused("model.layer", "3", "did you mean 'model.layers'?");
+  refused("epoch", "3", "did you mean 'training.epochs'?");
+  refused("penalty.strength", "3",
+          "there is no key \"penalty.strength\"; the keys of penalty are l1, l2.");
+  refused("penalty", "3", "the keys of penalty are l1, l2.");
+  refused("", "1", "the sections are data, model, training, optimizer,");
+  refused("absent.strength", "1", "the sections are data, model, training, optimizer,");
+  refused("training.seed", "9223372036854775808",
+          "training.seed must be an integer from 0 to 9223372036854775807, but it is "
+          "\"9223372036854775808\".");
   refused("optimizer", "1", "optimizer");
   refused("optimizer.learning_rate", "fast", "\"fast\"");
   refused("optimizer.learning_rate", "", "\"\"");

@@ -29,6 +29,23 @@ TEST(Suggest, ListsWhatIsKnownWhereNothingIsNear) {
   EXPECT_EQ(suggest("relu", {}), "");
 }
 
+TEST(Suggest, ListsSixNamesAtMost) {
+  const std::vector<std::string> known = {"one", "two", "three", "four", "five", "six"};
+  EXPECT_EQ(suggest("convolution", known),
+            "known are 'one', 'two', 'three', 'four', 'five', 'six'");
+  std::vector<std::string> more = known;
+  more.insert(more.end(), {"seven", "eight"});
+  EXPECT_EQ(suggest("convolution", more),
+            "known are 'one', 'two', 'three', 'four', 'five', 'six' and 2 more");
+}
+
+TEST(Suggest, InitialsNameAKeyOfSeveralWords) {
+  const std::vector<std::string> known = {"eps", "l1", "rate", "learning_rate", "learning_rates"};
+  EXPECT_EQ(nearest("lr", known), "learning_rate");
+  EXPECT_EQ(nearest("r", known), "");
+  EXPECT_EQ(nearest("", known), "");
+}
+
 TEST(Suggest, AShortNameIsNotNearWhenEveryLetterDiffers) {
   const std::vector<std::string> known = {"p"};
   EXPECT_EQ(nearest("q", known), "");

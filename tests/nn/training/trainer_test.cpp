@@ -461,16 +461,5 @@ TEST_F(TrainerTest, StepOfTheMainExperimentIsAtMostTwelveDispatches) {
 }
 
 // The pacer puts many steps into one submission once it knows how long one takes.
-TEST_F(TrainerTest, ManyStepsGoInOneSubmission) {
-  Experiment experiment = small_experiment(kSide);
-  experiment.training.batch_size = 1;
-  experiment.training.epochs = 1;
-  Trainer trainer(device(), {experiment}, train_, test_);
-  RecordingObserver observer;
-  trainer.train(observer);
-  EXPECT_EQ(observer.steps[0].size(), 270u);
-  EXPECT_LE(observer.submissions, 27);
-}
-
 }  // namespace
 }  // namespace vktrain::testing

@@ -14,7 +14,6 @@ namespace vktrain::testing {
 // Keeps all that a training reports, by replica.
 class RecordingObserver : public nn::TrainObserver {
  public:
-  void on_progress(const nn::TrainProgress&) override { ++submissions; }
   void on_steps(std::uint32_t replica, std::span<const nn::StepRecord> records) override {
     steps[replica].insert(steps[replica].end(), records.begin(), records.end());
   }
@@ -24,7 +23,6 @@ class RecordingObserver : public nn::TrainObserver {
 
   std::map<std::uint32_t, std::vector<nn::StepRecord>> steps;
   std::map<std::uint32_t, std::vector<nn::EpochMetrics>> epochs;
-  int submissions = 0;
 };
 
 // Images of ten classes that a small network can learn: noise, and a bright pixel that tells the

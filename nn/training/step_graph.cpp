@@ -1,0 +1,27 @@
+#include "nn/training/step_graph.h"
+
+#include "nn/differentiate.h"
+#include "nn/ops/end_step.h"
+
+namespace vktrain::nn {
+
+StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experiment,
+                           const OptimizerConfig& optimizer, std::int64_t dataset_count,
+                           std::int64_t images, const FusionOptions& fusion) {
+  StepGraph g{.graph = Graph(parameters), .step = {}, .dataset = {}, .model = {}};
+  const std::int64_t batch_size = experiment.training.batch_size;
+  const auto& in = experiment.model.input;
+  g.step = add_step_inputs(g.graph, divide_up(images, batch_size));
+  g.dataset = add_dataset_inputs(g.graph, {in[0], in[1], in[2]}, dataset_count, images);
+  const Batch batch = gather_batch(g.graph, g.dataset, g.step,
+                                   {experiment.data.mean, experiment.data.std}, batch_size);
+  g.model = build_model(g.graph, experiment, batch.x, g.step, ModelMode::train);
+  const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels);
+  differentiate(g.graph, loss.loss);
+  const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
+  end_step(g.graph, loss, g.step, penalty);
+  fuse(g.graph, fusion);
+  return g;
+}
+
+}  // namespace vktrain::nn

@@ -1,0 +1,26 @@
+// The graph of one training step: batch, model, loss, gradients, update, metrics.
+#pragma once
+
+#include <cstdint>
+
+#include "nn/experiment/experiment.h"
+#include "nn/fusion.h"
+#include "nn/layers/model.h"
+#include "nn/ops/gather_batch.h"
+
+namespace vktrain::nn {
+
+struct StepGraph {
+  Graph graph;
+  StepInputs step;
+  DatasetInputs dataset;
+  Model model;
+};
+
+// `images`: indices of an epoch; `dataset_count`: images on the device. The parameters are declared
+// in `parameters`, which must outlive the graph.
+StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experiment,
+                           const OptimizerConfig& optimizer, std::int64_t dataset_count,
+                           std::int64_t images, const FusionOptions& fusion);
+
+}  // namespace vktrain::nn
