@@ -10,7 +10,8 @@
 namespace vktrain::app {
 
 // Loads the experiment's data set from `folder`, or from where find_fashion_mnist finds it. Throws
-// UsageError for an unknown data set, Error when a file or a label is not what it should be.
+// UsageError for an unknown data set, Error when a file is not what it should be. Whether the
+// images suit the experiment, Trainer and Inference check.
 nn::FashionMnist load_data(const nn::Experiment& experiment,
                            const std::optional<std::string>& folder);
 

@@ -16,7 +16,7 @@ void add_compute_options(CLI::App& command, ComputeOptions& options) {
                    "Run under the Khronos validation layer; fail on any message of it");
 }
 
-DeviceSession::DeviceSession(const ComputeOptions& options) {
+DeviceSession::DeviceSession(const ComputeOptions& options, std::ostream& err) : err_(err) {
   runtime::DeviceOptions device_options;
   device_options.selector = options.device;
   device_options.validate = options.validate;
@@ -27,15 +27,28 @@ DeviceSession::DeviceSession(const ComputeOptions& options) {
   device_ = runtime::Device::open(device_options);
 }
 
-DeviceSession::~DeviceSession() = default;
+DeviceSession::~DeviceSession() {
+  try {
+    close_and_print();
+  } catch (...) {
+    // A stream or a lock that fails must not hide the error that is under way.
+  }
+}
 
-void DeviceSession::close(std::ostream& err) {
+void DeviceSession::close() {
+  const std::size_t count = close_and_print();
+  if (count == 0) return;
+  throw Error(
+      fmt::format("the validation layer reported {} message{}.", count, count == 1 ? "" : "s"));
+}
+
+std::size_t DeviceSession::close_and_print() {
   device_.reset();
   const std::lock_guard lock(mutex_);
-  if (messages_.empty()) return;
-  for (const std::string& message : messages_) err << "validation: " << message << "\n";
-  throw Error(fmt::format("the validation layer reported {} message{}.", messages_.size(),
-                          messages_.size() == 1 ? "" : "s"));
+  for (const std::string& message : messages_) err_ << "validation: " << message << "\n";
+  const std::size_t count = messages_.size();
+  messages_.clear();
+  return count;
 }
 
 }  // namespace vktrain::app

@@ -24,7 +24,9 @@ void add_compute_options(CLI::App& command, ComputeOptions& options);
 
 class DeviceSession {
  public:
-  explicit DeviceSession(const ComputeOptions& options);
+  // `err` gets the layer's messages and must outlive the session.
+  DeviceSession(const ComputeOptions& options, std::ostream& err);
+  // Prints the messages if `close` did not: a command that failed under the layer needs them most.
   ~DeviceSession();
   DeviceSession(const DeviceSession&) = delete;
   DeviceSession& operator=(const DeviceSession&) = delete;
@@ -32,10 +34,14 @@ class DeviceSession {
   runtime::Device& device() { return *device_; }
 
   // Closes the device, after everything made from it is gone. Throws Error when the validation
-  // layer said anything from the opening to the end of the closing; `err` gets its messages.
-  void close(std::ostream& err);
+  // layer said anything from the opening to the end of the closing.
+  void close();
 
  private:
+  // Closes the device and prints what the layer said; the number of messages.
+  std::size_t close_and_print();
+
+  std::ostream& err_;
   std::mutex mutex_;  // the layer may call from any thread
   std::vector<std::string> messages_;
   std::unique_ptr<runtime::Device> device_;

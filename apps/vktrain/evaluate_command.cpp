@@ -125,7 +125,7 @@ void evaluate(const EvaluateArguments& arguments, Console& console) {
   std::vector<std::uint8_t> labels;
   for (const std::uint32_t index : set.indices) labels.push_back(set.images->labels[index]);
 
-  DeviceSession session(arguments.compute);
+  DeviceSession session(arguments.compute, console.err);
   nn::EvaluationMetrics metrics;
   Confusion confusion;
   {
@@ -137,7 +137,7 @@ void evaluate(const EvaluateArguments& arguments, Console& console) {
   }
   console.out << (arguments.json ? as_json(arguments, run.experiment, metrics, confusion)
                                  : as_text(arguments, run.experiment, metrics, confusion));
-  session.close(console.err);
+  session.close();
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ void predict(const PredictArguments& arguments, Console& console) {
   const Images images = load_images(arguments, run.experiment);
   const std::vector<std::uint32_t> indices = choose_indices(arguments, images);
 
-  DeviceSession session(arguments.compute);
+  DeviceSession session(arguments.compute, console.err);
   const std::vector<float> logits = open_inference(session.device(), arguments.run, run, images.set,
                                                    indices, run.experiment.training.test_batch_size)
                                         ->logits();
@@ -158,7 +158,7 @@ void predict(const PredictArguments& arguments, Console& console) {
   }
   console.out << (arguments.json ? as_json(run.experiment, predictions)
                                  : as_text(run.experiment, predictions));
-  session.close(console.err);
+  session.close();
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ class Reproducer {
         plans_(std::move(plans)),
         console_(console),
         mode_(parse_progress_mode(arguments.progress)),
-        data_(load_data(fewest_classes(), arguments.data)),
+        data_(load_data(plans_.front().experiment, arguments.data)),
         folder_(arguments.out) {
     reproduction_.command = command_text(arguments);
     reproduction_.program = version_text();
@@ -156,7 +156,9 @@ class Reproducer {
     std::vector<std::vector<nn::Experiment>> missing;
     for (const Plan& plan : plans_) missing.push_back(missing_runs(plan));
     for (const auto& runs : missing) to_train_ += runs.size();
-    if (to_train_ > 0) session_ = std::make_unique<DeviceSession>(arguments_.compute);
+    if (to_train_ > 0) {
+      session_ = std::make_unique<DeviceSession>(arguments_.compute, console_.err);
+    }
     if (arguments_.restart) {
       for (const Plan& plan : plans_) {
         for (const nn::Experiment& run : plan.runs) folder_.remove(run);
@@ -178,21 +180,12 @@ class Reproducer {
   }
 
   void close() {
-    if (session_) session_->close(console_.err);
+    if (session_) session_->close();
   }
 
   const fs::path& folder() const { return folder_.path(); }
 
  private:
-  // The strictest about the labels.
-  const nn::Experiment& fewest_classes() const {
-    return std::min_element(plans_.begin(), plans_.end(),
-                            [](const Plan& a, const Plan& b) {
-                              return a.experiment.data.classes < b.experiment.data.classes;
-                            })
-        ->experiment;
-  }
-
   std::int64_t test_images() const { return static_cast<std::int64_t>(data_.test.labels.size()); }
 
   std::vector<nn::Experiment> missing_runs(const Plan& plan) const {

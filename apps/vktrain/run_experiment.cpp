@@ -49,8 +49,12 @@ class Recorder : public nn::TrainObserver {
     steps_ = progress.step;
     progress_.update(progress);
     if (!guard_.interrupted()) return;
-    throw Interrupted(fmt::format("interrupted after step {} of {}; metrics so far are in '{}'.",
-                                  progress.step, progress.steps, folders_.front().path().string()));
+    const std::string folder = folders_.front().path().string();
+    const std::string kept =
+        epochs_ > 0 ? fmt::format("metrics so far are in '{}'", folder)
+                    : fmt::format("no epoch had ended, so that '{}' has no metrics yet", folder);
+    throw Interrupted(
+        fmt::format("interrupted after step {} of {}; {}.", progress.step, progress.steps, kept));
   }
   void on_steps(std::uint32_t replica, std::span<const nn::StepRecord> steps) override {
     folders_[replica].add_steps(steps);
@@ -58,6 +62,7 @@ class Recorder : public nn::TrainObserver {
   void on_epoch(std::uint32_t replica, const nn::EpochMetrics& metrics) override {
     folders_[replica].add_epoch(metrics);
     results_[replica].add_epoch(metrics);
+    epochs_ = metrics.epoch;
     progress_.epoch(metrics);
   }
 
@@ -71,6 +76,7 @@ class Recorder : public nn::TrainObserver {
   std::vector<nn::RunResultBuilder> results_;
   Progress& progress_;
   std::int64_t steps_ = 0;
+  std::int64_t epochs_ = 0;  // ended, of any replica
 };
 
 fs::path make_run_folder(const nn::Experiment& experiment, const RunOptions& options) {

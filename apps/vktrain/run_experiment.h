@@ -44,7 +44,8 @@ struct RunOutcome {
 // The folder has the files of nn/training/run_folder.h. With replicas it has one such folder for
 // each, a config.toml and device.json of the whole, and a result.json with means and deviations.
 // Nothing is made before the experiment is known to fit the data and the device. Throws Interrupted
-// after Ctrl-C, Error otherwise; then the folder keeps the metrics so far and has no result.json.
+// after Ctrl-C, Error otherwise; then the folder keeps the metrics of the epochs that ended and has
+// no result.json.
 RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
                           const nn::Experiment& experiment, const RunOptions& options,
                           Progress& progress);

@@ -67,14 +67,14 @@ void train(const TrainArguments& arguments, Console& console) {
   }
   const nn::FashionMnist data = load_data(experiment, arguments.data);
 
-  DeviceSession session(arguments.compute);
+  DeviceSession session(arguments.compute, console.err);
   const RunOutcome outcome = run_experiment(session.device(), data, experiment, options, progress);
   if (arguments.save) {
     nn::write_safetensors(*arguments.save, outcome.replicas.front().parameters);
   }
   if (arguments.profile) console.out << runtime::profile_report(outcome.timings);
   console.out << result_text(experiment, outcome);
-  session.close(console.err);
+  session.close();
 }
 
 }  // namespace
