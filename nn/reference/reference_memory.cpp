@@ -11,7 +11,9 @@ ReferenceMemory::ReferenceMemory(const Graph& graph, std::int64_t batch)
   }
 }
 
-Shape ReferenceMemory::shape(ValueId id) const { return graph_->value(id).shape.with_batch(batch_); }
+Shape ReferenceMemory::shape(ValueId id) const {
+  return graph_->value(id).shape.with_batch(batch_);
+}
 
 std::span<const double> ReferenceMemory::optional(ValueId id) const {
   if (id == kNoValue) return {};

@@ -15,9 +15,9 @@ void softmax(std::span<const double> logits, std::span<double> probabilities) {
   for (double& probability : probabilities) probability /= sum;
 }
 
-void softmax_cross_entropy(std::int64_t batch, std::int64_t classes,
-                           std::span<const double> logits, std::span<const double> labels,
-                           std::span<double> loss, std::span<double> correct) {
+void softmax_cross_entropy(std::int64_t batch, std::int64_t classes, std::span<const double> logits,
+                           std::span<const double> labels, std::span<double> loss,
+                           std::span<double> correct) {
   const auto columns = static_cast<std::size_t>(classes);
   for (std::size_t row = 0; row < static_cast<std::size_t>(batch); ++row) {
     const std::span<const double> x = logits.subspan(row * columns, columns);
@@ -31,8 +31,8 @@ void softmax_cross_entropy(std::int64_t batch, std::int64_t classes,
 }
 
 void softmax_cross_entropy_gradient(std::int64_t batch, std::int64_t classes,
-                                    std::span<const double> logits,
-                                    std::span<const double> labels, std::span<double> gradient) {
+                                    std::span<const double> logits, std::span<const double> labels,
+                                    std::span<double> gradient) {
   const auto columns = static_cast<std::size_t>(classes);
   for (std::size_t row = 0; row < static_cast<std::size_t>(batch); ++row) {
     const std::span<double> g = gradient.subspan(row * columns, columns);

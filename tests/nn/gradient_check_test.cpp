@@ -37,9 +37,9 @@ void check(const Graph& graph, ValueId loss, const NetworkInputs& inputs, std::i
     for (const double value : analytic[gradient]) scale = std::max(scale, std::fabs(value));
     for (std::size_t i = 0; i < analytic[gradient].size(); ++i) {
       constexpr double kStep = 1e-5;
-      const auto loss_at = [&](double shift) {
+      const auto loss_at = [&, id = parameter](double shift) {
         ReferenceMemory moved = reference_memory(graph, inputs, batch);
-        moved[parameter][i] += shift;
+        moved[id][i] += shift;
         run_reference(graph, moved);
         return mean(moved[loss]);
       };
