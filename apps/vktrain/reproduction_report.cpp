@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
 
 #include "apps/vktrain/reproduction_footnotes.h"
@@ -53,7 +54,7 @@ std::string seconds(const std::optional<double>& value) {
 }
 
 std::string rate(const std::optional<double>& value) {
-  return value ? grouped(static_cast<std::int64_t>(*value + 0.5)) : std::string(kNone);
+  return value ? grouped(std::llround(*value)) : std::string(kNone);
 }
 
 std::optional<double> mean(const ReproductionRow& row, RunValue value) {
