@@ -15,7 +15,7 @@ namespace vktrain::runtime {
 namespace {
 
 // The floor. The Vulkan specification guarantees all of it but the eight storage buffers (four).
-constexpr std::uint64_t kSharedMemory = 16 * 1024;
+constexpr std::uint64_t kSharedMemory = 16384;
 constexpr std::uint32_t kInvocations = 128;
 
 std::string lower(std::string_view text) {

@@ -32,9 +32,11 @@ void batch_norm_train(const BatchNormTrain& a) {
 
 void batch_norm_apply(const BatchNormApply& a) {
   const auto c = static_cast<std::size_t>(a.channels);
-  for (std::size_t i = 0; i < a.y.size(); ++i) {
-    const std::size_t j = i % c;
-    a.y[i] = a.weight[j] * (a.x[i] - a.mean[j]) * a.inv_std[j] + a.bias[j];
+  for (std::size_t row = 0; row < static_cast<std::size_t>(a.rows); ++row) {
+    for (std::size_t j = 0; j < c; ++j) {
+      const std::size_t i = row * c + j;
+      a.y[i] = a.weight[j] * (a.x[i] - a.mean[j]) * a.inv_std[j] + a.bias[j];
+    }
   }
 }
 
