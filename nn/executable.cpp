@@ -90,7 +90,8 @@ runtime::Slice Executable::parameter_slice(const Value& value) const {
                    static_cast<std::uint64_t>(size) * kWord);
 }
 
-runtime::Slice Executable::memory_of(ValueId id) const {
+runtime::Slice Executable::memory_of(ValueId view) const {
+  const ValueId id = graph_->root(view);
   const Value& value = graph_->value(id);
   switch (value.kind) {
     case ValueKind::external:

@@ -35,6 +35,19 @@ ValueId Graph::add_external(std::string name, Shape shape, DType dtype, bool sha
                     .shared = shared});
 }
 
+ValueId Graph::add_view(std::string name, Shape shape, ValueId source) {
+  const DType dtype = values_.at(source).dtype;
+  return add_value({.name = std::move(name),
+                    .shape = std::move(shape),
+                    .dtype = dtype,
+                    .view_of = root(source)});
+}
+
+ValueId Graph::root(ValueId id) const {
+  const ValueId source = values_.at(id).view_of;
+  return source == kNoValue ? id : source;
+}
+
 ValueId Graph::add_parameter(const Parameter& parameter) {
   const std::size_t index = parameters_->declare(parameter);
   const ValueKind kind = parameter.trainable ? ValueKind::parameter : ValueKind::state;

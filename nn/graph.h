@@ -29,8 +29,9 @@ struct Value {
   Shape shape;  // may hold kBatch
   DType dtype = DType::f32;
   ValueKind kind = ValueKind::activation;
-  std::size_t parameter = 0;  // index in the ParameterSet for parameter, gradient and state
-  bool shared = false;        // external only: one copy for all replicas
+  std::size_t parameter = 0;   // index in the ParameterSet for parameter, gradient and state
+  bool shared = false;         // external only: one copy for all replicas
+  ValueId view_of = kNoValue;  // the same memory under another shape; never a view itself
 };
 
 class Operation;
@@ -48,6 +49,11 @@ class Graph {
 
   ValueId add_activation(std::string name, Shape shape, DType dtype = DType::f32);
   ValueId add_external(std::string name, Shape shape, DType dtype, bool shared);
+  // Another shape for the memory of `source`; both have the same first dimension and as many
+  // elements in a row. Only nn/ops/reshape.h adds views.
+  ValueId add_view(std::string name, Shape shape, ValueId source);
+  // The value that owns the memory: `id` itself unless it is a view.
+  ValueId root(ValueId id) const;
   // The value of a parameter or state (declared if new); one value per graph and parameter.
   ValueId add_parameter(const Parameter& parameter);
   // The value of a parameter's gradient slot; one per graph and parameter.

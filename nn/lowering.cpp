@@ -21,7 +21,7 @@ Layout Lowering::layout(ValueId id) const {
 }
 
 std::uint32_t Lowering::replica_stride(ValueId id) const {
-  const Value& value = graph_->value(id);
+  const Value& value = graph_->value(graph_->root(id));
   if (value.shared) return 0;
   switch (value.kind) {
     case ValueKind::parameter:

@@ -104,8 +104,10 @@ void Plan::place(const Graph& graph, const Lowering& layouts) {
   std::vector<Block> blocks;
   std::vector<int> block_of(graph.value_count(), -1);
   for (std::size_t i = 0; i < operations.size(); ++i) {
-    const auto touch = [&](ValueId id) {
-      if (id == kNoValue || graph.value(id).kind != ValueKind::activation) return;
+    const auto touch = [&](ValueId view) {
+      if (view == kNoValue) return;
+      const ValueId id = graph.root(view);
+      if (graph.value(id).kind != ValueKind::activation) return;
       if (block_of[id] < 0) {
         block_of[id] = static_cast<int>(blocks.size());
         values_[id].size = std::int64_t{layouts.replica_stride(id)} * options_.replicas;
@@ -113,7 +115,7 @@ void Plan::place(const Graph& graph, const Lowering& layouts) {
       }
       Block& block = blocks[static_cast<std::size_t>(block_of[id])];
       block.last = i;
-      if (options_.keep_all || graph.kept(id)) {
+      if (options_.keep_all || graph.kept(view)) {
         block.first = 0;
         block.last = operations.size();
       }
@@ -123,6 +125,7 @@ void Plan::place(const Graph& graph, const Lowering& layouts) {
     for (Placement& scratch : operations_[i].scratches) blocks.push_back({&scratch, i, i});
   }
   arena_size_ = place_blocks(blocks);
+  for (ValueId id = 0; id < graph.value_count(); ++id) values_[id] = values_[graph.root(id)];
   lower_bound_ = largest_live_sum(blocks, operations.size());
 }
 

@@ -67,6 +67,7 @@ void step(Walk& walk, const LayerSpec& layer, std::size_t index, std::size_t cou
     case LayerType::sigmoid:
     case LayerType::elu:
     case LayerType::dropout:
+    default:
       break;
   }
 }

@@ -20,27 +20,61 @@ namespace vktrain::nn {
 enum class LayerType {
   flatten,
   linear,
+  conv2d,
+  max_pool2d,
+  avg_pool2d,
+  global_avg_pool2d,
   relu,
   tanh,
   sigmoid,
   elu,
+  leaky_relu,
+  gelu,
+  silu,
   dropout,
+  dropout2d,
   batch_norm,
+  add,
+  concat,
   softmax,  // computed inside the loss; counts as a layer, and must be the last
 };
 
-// One layer of a chain. Each type reads the fields named beside them and leaves the others at the
+enum class FlattenOrder {
+  channels_first,  // PyTorch
+  channels_last,   // Keras
+};
+
+enum class PaddingRule {
+  explicit_sizes,  // `padding`, on both sides
+  same,            // Keras: as many outputs as inputs / stride, rounded up
+  valid,           // none
+};
+
+using Pair = std::array<std::int64_t, 2>;  // height, width
+
+// One layer of a model. Each type reads the fields named beside them and leaves the others at the
 // values here; nn/experiment/layer_spec.h knows which.
 struct LayerSpec {
   LayerType type = LayerType::flatten;
-  std::int64_t out = 0;   // linear: units
-  bool bias = true;       // linear
-  double p = 0.5;         // dropout: probability of a zero
-  double eps = 1e-5;      // batch_norm
-  double momentum = 0.1;  // batch_norm: weight of the new batch's statistics
-  double alpha = 1;       // elu
-  std::optional<Initializer> weight_init = std::nullopt;  // linear: instead of [init] weight
-  std::optional<Initializer> bias_init = std::nullopt;    // linear: instead of [init] bias
+  std::string name;  // empty: the layer's position
+  std::vector<std::string>
+      inputs;             // names of layers, "input" for the images; empty: the one before
+  std::int64_t out = 0;   // linear: units; conv2d: channels
+  bool bias = true;       // linear, conv2d
+  Pair kernel = {1, 1};   // conv2d, max_pool2d, avg_pool2d
+  Pair stride = {1, 1};   // conv2d; of a pooling layer 0: the kernel's
+  Pair padding = {0, 0};  // conv2d, max_pool2d, avg_pool2d
+  PaddingRule padding_rule = PaddingRule::explicit_sizes;
+  Pair dilation = {1, 1};                                 // conv2d, max_pool2d
+  std::int64_t groups = 1;                                // conv2d
+  bool count_include_pad = true;                          // avg_pool2d
+  FlattenOrder order = FlattenOrder::channels_first;      // flatten
+  double p = 0.5;                                         // dropout, dropout2d: of a zero
+  double eps = 1e-5;                                      // batch_norm
+  double momentum = 0.1;                                  // batch_norm: weight of the new batch
+  double alpha = 1;                                       // elu; leaky_relu: slope below 0
+  std::optional<Initializer> weight_init = std::nullopt;  // linear, conv2d: instead of [init]
+  std::optional<Initializer> bias_init = std::nullopt;    // linear, conv2d: instead of [init]
 
   bool operator==(const LayerSpec&) const = default;
 };
@@ -72,6 +106,9 @@ struct TrainingSpec {
   std::uint64_t seed = 0;
   std::vector<std::uint64_t> seeds;  // replicas with these seeds instead of one run with `seed`
   std::int64_t log_every = 0;        // steps between lines of steps.jsonl; 0: none
+  double label_smoothing = 0;        // share of the target that is spread over all classes
+  double clip_norm = 0;              // largest 2-norm of all gradients together; 0: no limit
+  double clip_value = 0;             // largest magnitude of a gradient's element; 0: no limit
 
   bool operator==(const TrainingSpec&) const = default;
 };
@@ -81,6 +118,55 @@ struct InitSpec {
   Initializer bias = {InitializerKind::uniform_fan_in, 0};
 
   bool operator==(const InitSpec&) const = default;
+};
+
+enum class ScheduleKind {
+  constant,
+  step,         // times gamma every `step_size` epochs
+  multi_step,   // times gamma at each of `milestones`
+  exponential,  // times gamma every epoch
+  cosine,       // down to `min_learning_rate` at the end
+  one_cycle,    // up to the learning rate over `warmup_fraction` of the steps, then down
+  plateau,      // times gamma after `patience` epochs without a better validation loss
+};
+
+// How the learning rate changes: PyTorch's lr_scheduler classes of the same names. Warm-up, the
+// cosine and the cycle go by steps, the others by epochs.
+struct ScheduleSpec {
+  ScheduleKind kind = ScheduleKind::constant;
+  std::int64_t step_size = 10;           // step: epochs
+  std::vector<std::int64_t> milestones;  // multi_step: epochs done
+  double gamma = 0.1;                    // step, multi_step, exponential, plateau
+  double min_learning_rate = 0;          // cosine, plateau
+  double warmup_fraction = 0.3;          // one_cycle
+  double div_factor = 25;                // one_cycle: starts at learning rate / div_factor
+  double final_div_factor = 1e4;         // one_cycle: ends at the start / final_div_factor
+  std::int64_t patience = 10;            // plateau
+  double threshold = 1e-4;               // plateau: relative change that counts as better
+  std::int64_t warmup_steps = 0;         // linear from 0, before and together with any kind
+
+  bool operator==(const ScheduleSpec&) const = default;
+};
+
+enum class Monitor { val_loss, val_accuracy };
+
+struct EarlyStoppingSpec {
+  std::int64_t patience = 0;  // epochs without a better value; 0: never stops early
+  Monitor monitor = Monitor::val_loss;
+  double min_delta = 0;      // change that counts as better
+  bool restore_best = true;  // ends with the parameters of the best epoch
+
+  bool operator==(const EarlyStoppingSpec&) const = default;
+};
+
+// Random changes to training images, drawn anew for every image and epoch, on the device. What a
+// shift or crop brings in from outside is a 0 byte.
+struct AugmentationSpec {
+  double horizontal_flip = 0;     // probability
+  std::int64_t shift = 0;         // up to so many pixels in each direction
+  std::int64_t crop_padding = 0;  // pads so many pixels and crops back to the size at random
+
+  bool operator==(const AugmentationSpec&) const = default;
 };
 
 enum class AccuracyRule {
@@ -137,6 +223,9 @@ struct Experiment {
   TrainingSpec training;
   // The penalties l1 and l2 stand in the text's section [penalty].
   OptimizerConfig optimizer;
+  ScheduleSpec schedule;
+  EarlyStoppingSpec early_stopping;
+  AugmentationSpec augmentation;
   std::vector<double> learning_rates;  // replicas with these rates; empty: optimizer.learning_rate
   InitSpec init;
   MetricsSpec metrics;

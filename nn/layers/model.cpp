@@ -65,6 +65,8 @@ ValueId add_layer(Chain& chain, const LayerSpec& layer, const std::string& name)
       return add_dropout(chain, name);
     case LayerType::batch_norm:
       return add_batch_norm(chain, layer, name);
+    default:
+      break;
   }
   return chain.value;
 }

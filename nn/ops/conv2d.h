@@ -1,0 +1,115 @@
+// Two-dimensional convolution (cross-correlation, as every framework means it):
+//   y[n, o, h, w] = sum over c, i, j of W[o, c, i, j] x[n, g * C/groups + c, h * sh - ph + i * dh,
+//                                                        w * sw - pw + j * dw]
+// where g is the group of output channel o and x is 0 outside of its borders. Each of the three
+// passes is an implicit matrix product: no im2col buffer.
+#pragma once
+
+#include <string_view>
+
+#include "nn/operation.h"
+#include "nn/ops/activation.h"
+#include "nn/ops/window2d.h"
+
+namespace vktrain::nn {
+
+struct Conv2dOptions {
+  Window2d window;
+  std::int64_t groups = 1;
+
+  bool operator==(const Conv2dOptions&) const = default;
+};
+
+// x [batch, C, H, W], weight [O, C/groups, kernel height, kernel width] -> [batch, O, OH, OW].
+// Throws Error when the shapes do not fit. A window that covers the whole input without padding
+// becomes a matrix product.
+ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& options,
+               std::string_view label);
+
+// Sizes of one convolution, per image.
+struct Conv2dSizes {
+  Window2d window;
+  std::int64_t groups = 1;
+  std::int64_t batch = 0;
+  std::int64_t in_channels = 0;
+  std::int64_t out_channels = 0;
+  Size2d input;
+  Size2d output;
+};
+
+// Merged into the forward pass by fusions; absent ones are kNoValue or Activation::none.
+struct Conv2dEpilogue {
+  ValueId bias = kNoValue;  // [O]
+  ActivationSpec activation;
+};
+
+class Conv2d : public Operation {
+ public:
+  Conv2d(ValueId x, ValueId weight, ValueId y, const Conv2dOptions& options,
+         const Conv2dEpilogue& epilogue = {});
+
+  std::string_view kind() const override { return "conv2d"; }
+  void differentiate(Differentiator& differentiator) const override;
+  void lower(Lowering& lowering) const override;
+  void reference(ReferenceMemory& memory) const override;
+
+  ValueId x() const { return inputs_[0]; }
+  ValueId weight() const { return inputs_[1]; }
+  ValueId y() const { return outputs_[0]; }
+  const Conv2dOptions& options() const { return options_; }
+  const Conv2dEpilogue& epilogue() const { return epilogue_; }
+
+ private:
+  Conv2dOptions options_;
+  Conv2dEpilogue epilogue_;
+};
+
+// dx from dy and the weights, in gather form: every element of dx sums the outputs that read it.
+class Conv2dDataGradient : public Operation {
+ public:
+  // dx is multiplied by the derivative of `gradient_activation`, taken from the activation's output
+  // `gradient_output` [batch, C, H, W], where a fusion put them there.
+  Conv2dDataGradient(ValueId dy, ValueId weight, ValueId dx, const Conv2dOptions& options,
+                     const ActivationSpec& gradient_activation = {},
+                     ValueId gradient_output = kNoValue);
+
+  std::string_view kind() const override { return "conv2d_data_gradient"; }
+  void lower(Lowering& lowering) const override;
+  void reference(ReferenceMemory& memory) const override;
+
+  ValueId dy() const { return inputs_[0]; }
+  ValueId weight() const { return inputs_[1]; }
+  ValueId dx() const { return outputs_[0]; }
+  const Conv2dOptions& options() const { return options_; }
+  const ActivationSpec& gradient_activation() const { return gradient_activation_; }
+  ValueId gradient_output() const { return gradient_output_; }
+
+ private:
+  Conv2dOptions options_;
+  ActivationSpec gradient_activation_;
+  ValueId gradient_output_;
+};
+
+// dW from dy and x, and where a fusion asks for it the bias gradient: the sums of dy over batch,
+// height and width. The sum over the batch is split; a second pass adds the parts in fixed order.
+class Conv2dWeightGradient : public Operation {
+ public:
+  Conv2dWeightGradient(ValueId dy, ValueId x, ValueId dweight, const Conv2dOptions& options,
+                       ValueId dbias = kNoValue);
+
+  std::string_view kind() const override { return "conv2d_weight_gradient"; }
+  void lower(Lowering& lowering) const override;
+  void reference(ReferenceMemory& memory) const override;
+
+  ValueId dy() const { return inputs_[0]; }
+  ValueId x() const { return inputs_[1]; }
+  ValueId dweight() const { return outputs_[0]; }
+  ValueId dbias() const { return dbias_; }
+  const Conv2dOptions& options() const { return options_; }
+
+ private:
+  Conv2dOptions options_;
+  ValueId dbias_;
+};
+
+}  // namespace vktrain::nn
