@@ -56,7 +56,7 @@ using Pair = std::array<std::int64_t, 2>;  // height, width
 // values here; nn/experiment/layer_spec.h knows which.
 struct LayerSpec {
   LayerType type = LayerType::flatten;
-  std::string name;  // empty: the layer's position
+  std::string name = {};  // empty: the layer's position
   std::vector<std::string>
       inputs;             // names of layers, "input" for the images; empty: the one before
   std::int64_t out = 0;   // linear: units; conv2d: channels
@@ -134,16 +134,16 @@ enum class ScheduleKind {
 // cosine and the cycle go by steps, the others by epochs.
 struct ScheduleSpec {
   ScheduleKind kind = ScheduleKind::constant;
-  std::int64_t step_size = 10;           // step: epochs
-  std::vector<std::int64_t> milestones;  // multi_step: epochs done
-  double gamma = 0.1;                    // step, multi_step, exponential, plateau
-  double min_learning_rate = 0;          // cosine, plateau
-  double warmup_fraction = 0.3;          // one_cycle
-  double div_factor = 25;                // one_cycle: starts at learning rate / div_factor
-  double final_div_factor = 1e4;         // one_cycle: ends at the start / final_div_factor
-  std::int64_t patience = 10;            // plateau
-  double threshold = 1e-4;               // plateau: relative change that counts as better
-  std::int64_t warmup_steps = 0;         // linear from 0, before and together with any kind
+  std::int64_t step_size = 10;                // step: epochs
+  std::vector<std::int64_t> milestones = {};  // multi_step: epochs done
+  double gamma = 0.1;                         // step, multi_step, exponential, plateau
+  double min_learning_rate = 0;               // cosine, plateau
+  double warmup_fraction = 0.3;               // one_cycle
+  double div_factor = 25;                     // one_cycle: starts at learning rate / div_factor
+  double final_div_factor = 1e4;              // one_cycle: ends at the start / final_div_factor
+  std::int64_t patience = 10;                 // plateau
+  double threshold = 1e-4;                    // plateau: relative change that counts as better
+  std::int64_t warmup_steps = 0;              // linear from 0, before and together with any kind
 
   bool operator==(const ScheduleSpec&) const = default;
 };
