@@ -57,8 +57,8 @@ using Pair = std::array<std::int64_t, 2>;  // height, width
 struct LayerSpec {
   LayerType type = LayerType::flatten;
   std::string name = {};  // empty: the layer's position
-  std::vector<std::string>
-      inputs;             // names of layers, "input" for the images; empty: the one before
+  // Names of layers, "input" for the images; empty: the layer before.
+  std::vector<std::string> inputs = {};
   std::int64_t out = 0;   // linear: units; conv2d: channels
   bool bias = true;       // linear, conv2d
   Pair kernel = {1, 1};   // conv2d, max_pool2d, avg_pool2d
