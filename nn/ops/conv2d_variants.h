@@ -1,0 +1,64 @@
+// The kernels that can do a convolution, and the choice between them for a device and its sizes.
+// Each kernel family lowers its three passes in a file of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "nn/lowering.h"
+#include "nn/ops/conv2d.h"
+
+namespace vktrain::nn {
+
+enum class Conv2dVariant {
+  tiled,      // implicit GEMM through shared memory: the baseline on GPUs, every shape
+  rows,       // a row of an image an invocation, weights uniform: for CPU drivers
+  depthwise,  // one input channel per group
+};
+
+Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
+
+// The operands of the three passes. kNoValue: absent.
+struct Conv2dForward {
+  ValueId x, weight, y, bias;
+  ActivationSpec activation;
+};
+
+struct Conv2dDataGradientOperands {
+  ValueId dy, weight, dx, gradient_output;
+  ActivationSpec gradient_activation;
+};
+
+struct Conv2dWeightGradientOperands {
+  ValueId dy, x, dweight, dbias;
+};
+
+namespace conv2d_tiled {
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dDataGradientOperands& o);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dWeightGradientOperands& o);
+}  // namespace conv2d_tiled
+
+namespace conv2d_rows {
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dDataGradientOperands& o);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dWeightGradientOperands& o);
+}  // namespace conv2d_rows
+
+namespace conv2d_depthwise {
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dDataGradientOperands& o);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dWeightGradientOperands& o);
+}  // namespace conv2d_depthwise
+
+// Multiply-adds of one pass over the batch, times 2.
+double conv2d_flops(const Conv2dSizes& sizes);
+
+}  // namespace vktrain::nn
