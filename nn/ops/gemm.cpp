@@ -7,6 +7,7 @@
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
 #include "nn/ops/gemm_variants.h"
+#include "nn/ops/split_sum.h"
 #include "nn/reference/activation.h"
 #include "nn/reference/bias_add.h"
 #include "nn/reference/gemm.h"
@@ -51,11 +52,6 @@ struct GemmPush {
   std::uint32_t splits, k_per_split, split_stride;
   float alpha;
   std::uint32_t sum_a;
-};
-
-struct ReducePush {
-  std::uint32_t c_size, bias_size, splits, split_stride;
-  std::uint32_t partial_replica, c_replica, bias_replica;
 };
 
 }  // namespace
@@ -107,44 +103,20 @@ void Gemm::differentiate(Differentiator& differentiator) const {
   }
 }
 
-// Memory of the partial products when K is split: per replica [splits][C, then the column sums].
-struct Gemm::Partials {
-  std::uint32_t scratch = 0;
-  std::int64_t sums = 0;     // elements behind C for the column sums; 0 without
-  std::int64_t split = 0;    // elements of one partial result
-  std::int64_t replica = 0;  // elements of one replica's
-};
-
-Gemm::Partials Gemm::make_partials(Lowering& l, const GemmVariant& variant) const {
-  Partials partials;
-  if (epilogue_.column_sum != kNoValue) {
-    partials.sums = l.layout(epilogue_.column_sum).row_stride;
-  }
-  partials.split = l.layout(c()).size() + partials.sums;
-  partials.replica = round_up(partials.split * variant.splits, kAlignmentElements);
-  if (variant.splits > 1) partials.scratch = l.scratch(partials.replica);
-  return partials;
-}
-
 void Gemm::lower(Lowering& l) const {
   const Layout la = l.layout(a()), lb = l.layout(b());
   const GemmSizes sizes = sizes_of(form_, la.rows, la.columns, lb.rows, lb.columns);
   const GemmVariant variant = choose_gemm_variant(form_, sizes, l.device());
-  const Partials partials = make_partials(l, variant);
-  lower_product(l, sizes, variant, partials);
-  if (variant.splits > 1) lower_reduce(l, variant, partials);
+  const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
+  lower_product(l, sizes, variant, sum);
+  lower_split_sum(l, fmt::format("{} gemm {}", label, to_string(form_)), sum);
 }
 
 void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant& variant,
-                         const Partials& partials) const {
-  using runtime::Access;
+                         const SplitSum& sum) const {
   const Layout la = l.layout(a()), lb = l.layout(b()), lc = l.layout(c());
   const ValueId bias = epilogue_.bias, output = epilogue_.gradient_output;
-  const ValueId sums = epilogue_.column_sum;
-  const bool split = variant.splits > 1;
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id); };
-  const PlannedBinding result =
-      split ? l.scratch_binding(partials.scratch, Access::write) : l.write(c());
   PlannedDispatch product;
   product.label = fmt::format("{} gemm {}", label, to_string(form_));
   product.shader = variant.shader;
@@ -155,10 +127,10 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   product.bindings = {l.read(a()),
                       l.read(b()),
-                      result,
+                      sum.result_binding(l),
                       l.read(bias != kNoValue ? bias : a()),
                       l.read(output != kNoValue ? output : a()),
-                      sums != kNoValue && !split ? l.write(sums) : result};
+                      sum.vector_binding(l)};
   product.push = push_bytes(GemmPush{
       .m = to_u32(sizes.m),
       .n = to_u32(sizes.n),
@@ -168,44 +140,21 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
       .c_stride = to_u32(lc.row_stride / 4),
       .a_replica = l.replica_stride(a()) / 4,
       .b_replica = l.replica_stride(b()) / 4,
-      .c_replica = (split ? to_u32(partials.replica) : l.replica_stride(c())) / 4,
+      .c_replica = sum.result_replica(l) / 4,
       .bias_replica = replica_of(bias) / 4,
       .output_replica = replica_of(output) / 4,
-      .bias_gradient_replica = split ? to_u32(partials.replica) : replica_of(sums),
+      .bias_gradient_replica = sum.vector_replica(l),
       .splits = variant.splits,
       .k_per_split = to_u32(variant.k_per_split),
-      .split_stride = split ? to_u32(partials.split / 4) : 0,
+      .split_stride = variant.splits > 1 ? to_u32(sum.split_elements / 4) : 0,
       .alpha = epilogue_.activation.kind != Activation::none ? epilogue_.activation.alpha
                                                              : epilogue_.gradient_activation.alpha,
-      .sum_a = sums != kNoValue ? 1u : 0u});
+      .sum_a = epilogue_.column_sum != kNoValue ? 1u : 0u});
   product.groups = {to_u32(divide_up(sizes.n, variant.tile_columns)),
                     to_u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
   product.flops = 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
-  product.bytes = bytes_of(la.size() + lb.size() + partials.split * variant.splits);
+  product.bytes = bytes_of(la.size() + lb.size() + sum.split_elements * variant.splits);
   l.dispatch(std::move(product));
-}
-
-void Gemm::lower_reduce(Lowering& l, const GemmVariant& variant, const Partials& partials) const {
-  const ValueId sums = epilogue_.column_sum;
-  const std::int64_t c_size = l.layout(c()).size();
-  PlannedDispatch reduce;
-  reduce.label = fmt::format("{} gemm {} reduce", label, to_string(form_));
-  reduce.shader = "gemm_reduce";
-  reduce.constants = {kElementwiseWorkgroup};
-  reduce.bindings = {l.scratch_binding(partials.scratch, runtime::Access::read), l.write(c()),
-                     l.write(sums != kNoValue ? sums : c())};
-  reduce.push =
-      push_bytes(ReducePush{.c_size = to_u32(c_size / 4),
-                            .bias_size = to_u32(partials.sums / 4),
-                            .splits = variant.splits,
-                            .split_stride = to_u32(partials.split / 4),
-                            .partial_replica = to_u32(partials.replica / 4),
-                            .c_replica = l.replica_stride(c()) / 4,
-                            .bias_replica = sums != kNoValue ? l.replica_stride(sums) / 4 : 0});
-  reduce.groups = l.groups_for(partials.split / 4, kElementwiseWorkgroup);
-  reduce.flops = static_cast<double>(partials.split * variant.splits);
-  reduce.bytes = bytes_of(partials.split * (variant.splits + 1));
-  l.dispatch(std::move(reduce));
 }
 
 void Gemm::reference(ReferenceMemory& memory) const {

@@ -12,6 +12,7 @@ namespace vktrain::nn {
 
 struct GemmSizes;
 struct GemmVariant;
+struct SplitSum;
 
 enum class GemmForm {
   nt,  // C[M, N] = A[M, K] B[N, K]^T
@@ -46,11 +47,8 @@ class Gemm : public Operation {
   const GemmEpilogue& epilogue() const { return epilogue_; }
 
  private:
-  struct Partials;
-  Partials make_partials(Lowering& lowering, const GemmVariant& variant) const;
   void lower_product(Lowering& lowering, const GemmSizes& sizes, const GemmVariant& variant,
-                     const Partials& partials) const;
-  void lower_reduce(Lowering& lowering, const GemmVariant& variant, const Partials& partials) const;
+                     const SplitSum& sum) const;
 
   GemmForm form_;
   GemmEpilogue epilogue_;
