@@ -58,6 +58,11 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o);
 }  // namespace conv2d_depthwise
 
+// Whether the "rows" kernels can hold what one result column reads.
+namespace conv2d_rows {
+bool supports(const Conv2dSizes& sizes);
+}
+
 // Multiply-adds of one pass over the batch, times 2.
 double conv2d_flops(const Conv2dSizes& sizes);
 

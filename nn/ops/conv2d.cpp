@@ -1,0 +1,204 @@
+#include "nn/ops/conv2d.h"
+
+#include <fmt/format.h>
+
+#include "nn/differentiate.h"
+#include "nn/lowering.h"
+#include "nn/ops/conv2d_variants.h"
+#include "nn/ops/gemm.h"
+#include "nn/ops/reshape.h"
+#include "nn/reference/activation.h"
+#include "nn/reference/conv2d.h"
+#include "nn/reference/reference_memory.h"
+#include "runtime/error.h"
+
+namespace vktrain::nn {
+namespace {
+
+// x [N, C, H, W], weight [O, C/groups, KH, KW], y [N, O, OH, OW]; resolved.
+Conv2dSizes sizes_of(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  return {.window = options.window,
+          .groups = options.groups,
+          .batch = x[0],
+          .in_channels = x[1],
+          .out_channels = y[1],
+          .input = {x[2], x[3]},
+          .output = {y[2], y[3]}};
+}
+
+Conv2dSizes sizes_in(const Lowering& l, ValueId x, ValueId y, const Conv2dOptions& options) {
+  const auto shape = [&](ValueId id) { return l.graph().value(id).shape.with_batch(l.batch()); };
+  return sizes_of(shape(x), shape(y), options);
+}
+
+Conv2dSizes sizes_in(const ReferenceMemory& memory, ValueId x, ValueId y,
+                     const Conv2dOptions& options) {
+  return sizes_of(memory.shape(x), memory.shape(y), options);
+}
+
+template <class Operands>
+void lower_variant(Lowering& l, const std::string& label, const Conv2dSizes& sizes,
+                   const Operands& operands) {
+  switch (choose_conv2d_variant(sizes, l.device())) {
+    case Conv2dVariant::tiled:
+      return conv2d_tiled::lower(l, label, sizes, operands);
+    case Conv2dVariant::rows:
+      return conv2d_rows::lower(l, label, sizes, operands);
+    case Conv2dVariant::depthwise:
+      return conv2d_depthwise::lower(l, label, sizes, operands);
+  }
+}
+
+void check_shapes(const Shape& x, const Shape& weight, const Conv2dOptions& options,
+                  const std::string& subject) {
+  if (x.rank() != 4 || weight.rank() != 4) {
+    throw Error(
+        fmt::format("{}: expected an input [batch, channels, height, width] and a weight "
+                    "[out, in, height, width], found {} and {}",
+                    subject, to_string(x), to_string(weight)));
+  }
+  if (options.groups < 1 || x[1] % options.groups != 0 || weight[0] % options.groups != 0) {
+    throw Error(fmt::format("{}: expected channels that {} groups divide, found {} in and {} out",
+                            subject, options.groups, x[1], weight[0]));
+  }
+  if (weight[1] != x[1] / options.groups) {
+    throw Error(fmt::format("{}: expected a weight for {} input channels a group, found {}",
+                            subject, x[1] / options.groups, to_string(weight)));
+  }
+  const Size2d& kernel = options.window.kernel;
+  if (kernel != Size2d{weight[2], weight[3]}) {
+    throw Error(fmt::format("{}: expected a weight of kernel size {}, found {}", subject,
+                            to_string(kernel), to_string(weight)));
+  }
+}
+
+// One output position that reads every input once: a matrix product.
+bool covers_input(const Conv2dOptions& options, Size2d input) {
+  const Window2d& w = options.window;
+  return options.groups == 1 && w.kernel == input && w.padding_begin == Size2d{0, 0} &&
+         w.padding_end == Size2d{0, 0} && (w.dilation == Size2d{1, 1} || input == Size2d{1, 1});
+}
+
+std::vector<ValueId> with_optional(std::vector<ValueId> ids, ValueId optional) {
+  if (optional != kNoValue) ids.push_back(optional);
+  return ids;
+}
+
+}  // namespace
+
+ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& options,
+               std::string_view label) {
+  const std::string subject = fmt::format("[conv2d] {}", label);
+  const Shape xs = graph.value(x).shape, ws = graph.value(weight).shape;
+  check_shapes(xs, ws, options, subject);
+  const Size2d input = {xs[2], xs[3]};
+  const Size2d output = output_size(options.window, input, subject);
+  const Shape shape = {xs[0], ws[0], output.height, output.width};
+  if (covers_input(options, input)) {
+    return reshape(graph, linear_product(graph, x, weight, label), shape, label);
+  }
+  const ValueId y = graph.add_activation(fmt::format("{}.convolution", label), shape);
+  graph.add(std::make_unique<Conv2d>(x, weight, y, options)).label = label;
+  return y;
+}
+
+Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes,
+                                    const runtime::DeviceProfile& device) {
+  if (sizes.groups > 1 && sizes.in_channels == sizes.groups) return Conv2dVariant::depthwise;
+  if (device.kind == runtime::DeviceKind::cpu && conv2d_rows::supports(sizes)) {
+    return Conv2dVariant::rows;
+  }
+  return Conv2dVariant::tiled;
+}
+
+double conv2d_flops(const Conv2dSizes& s) {
+  const Size2d& kernel = s.window.kernel;
+  return 2.0 * static_cast<double>(s.batch * s.out_channels * s.output.height * s.output.width) *
+         static_cast<double>(s.in_channels / s.groups * kernel.height * kernel.width);
+}
+
+Conv2d::Conv2d(ValueId x, ValueId weight, ValueId y, const Conv2dOptions& options,
+               const Conv2dEpilogue& epilogue)
+    : Operation(with_optional({x, weight}, epilogue.bias), {y}),
+      options_(options),
+      epilogue_(epilogue) {}
+
+void Conv2d::differentiate(Differentiator& differentiator) const {
+  if (epilogue_.bias != kNoValue || epilogue_.activation.kind != Activation::none) {
+    Operation::differentiate(differentiator);
+  }
+  const ValueId dy = differentiator.gradient_of(y());
+  Graph& graph = differentiator.graph();
+  if (differentiator.needs_gradient(weight())) {
+    const ValueId dweight = differentiator.new_gradient(weight());
+    graph.add(std::make_unique<Conv2dWeightGradient>(dy, x(), dweight, options_)).label = label;
+  }
+  if (differentiator.needs_gradient(x())) {
+    const ValueId dx = differentiator.new_gradient(x());
+    graph.add(std::make_unique<Conv2dDataGradient>(dy, weight(), dx, options_)).label = label;
+  }
+}
+
+void Conv2d::lower(Lowering& l) const {
+  lower_variant(l, label, sizes_in(l, x(), y(), options_),
+                Conv2dForward{x(), weight(), y(), epilogue_.bias, epilogue_.activation});
+}
+
+void Conv2d::reference(ReferenceMemory& memory) const {
+  const Conv2dSizes sizes = sizes_in(memory, x(), y(), options_);
+  std::vector<double>& result = memory[y()];
+  reference::conv2d(sizes, memory[x()], memory[weight()], result);
+  const std::span<const double> bias = memory.optional(epilogue_.bias);
+  const auto plane = static_cast<std::size_t>(sizes.output.height * sizes.output.width);
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (!bias.empty()) result[i] += bias[i / plane % bias.size()];
+    result[i] = reference::activation(epilogue_.activation, result[i]);
+  }
+}
+
+Conv2dDataGradient::Conv2dDataGradient(ValueId dy, ValueId weight, ValueId dx,
+                                       const Conv2dOptions& options,
+                                       const ActivationSpec& gradient_activation,
+                                       ValueId gradient_output)
+    : Operation(with_optional({dy, weight}, gradient_output), {dx}),
+      options_(options),
+      gradient_activation_(gradient_activation),
+      gradient_output_(gradient_output) {}
+
+void Conv2dDataGradient::lower(Lowering& l) const {
+  lower_variant(
+      l, label, sizes_in(l, dx(), dy(), options_),
+      Conv2dDataGradientOperands{dy(), weight(), dx(), gradient_output_, gradient_activation_});
+}
+
+void Conv2dDataGradient::reference(ReferenceMemory& memory) const {
+  std::vector<double>& result = memory[dx()];
+  reference::conv2d_data_gradient(sizes_in(memory, dx(), dy(), options_), memory[dy()],
+                                  memory[weight()], result);
+  const std::span<const double> output = memory.optional(gradient_output_);
+  for (std::size_t i = 0; i < output.size(); ++i) {
+    result[i] *= reference::activation_derivative(gradient_activation_, output[i]);
+  }
+}
+
+Conv2dWeightGradient::Conv2dWeightGradient(ValueId dy, ValueId x, ValueId dweight,
+                                           const Conv2dOptions& options, ValueId dbias)
+    : Operation({dy, x}, with_optional({dweight}, dbias)), options_(options), dbias_(dbias) {}
+
+void Conv2dWeightGradient::lower(Lowering& l) const {
+  lower_variant(l, label, sizes_in(l, x(), dy(), options_),
+                Conv2dWeightGradientOperands{dy(), x(), dweight(), dbias_});
+}
+
+void Conv2dWeightGradient::reference(ReferenceMemory& memory) const {
+  const Conv2dSizes sizes = sizes_in(memory, x(), dy(), options_);
+  const std::vector<double>& gradient = memory[dy()];
+  reference::conv2d_weight_gradient(sizes, gradient, memory[x()], memory[dweight()]);
+  if (dbias_ == kNoValue) return;
+  std::vector<double>& bias = memory[dbias_];
+  std::fill(bias.begin(), bias.end(), 0.0);
+  const auto plane = static_cast<std::size_t>(sizes.output.height * sizes.output.width);
+  for (std::size_t i = 0; i < gradient.size(); ++i) bias[i / plane % bias.size()] += gradient[i];
+}
+
+}  // namespace vktrain::nn

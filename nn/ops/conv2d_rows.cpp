@@ -1,0 +1,304 @@
+// The "rows" kernels: choice of their tiles and lowering; see shaders/conv2d_rows.glsl.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "nn/ops/conv2d_variants.h"
+#include "nn/ops/split_sum.h"
+
+namespace vktrain::nn::conv2d_rows {
+namespace {
+
+// One vector of a CPU driver: more invocations would only add a loop around them.
+constexpr std::uint32_t kWorkgroup = 8;
+constexpr std::int64_t kMostColumns = 32;  // that an invocation makes: sizes of the kernels' arrays
+constexpr std::int64_t kMostSpan = 64;     // that an invocation reads
+constexpr std::int64_t kMostChannels = 8;
+constexpr std::int64_t kMostKernelWidth = 8;
+
+using Constants = std::vector<std::uint32_t>;
+
+// Constants 4 to 11.
+void add_window(Constants& constants, const Window2d& w) {
+  for (std::int64_t value :
+       {w.kernel.height, w.kernel.width, w.stride.height, w.stride.width, w.padding_begin.height,
+        w.padding_begin.width, w.dilation.height, w.dilation.width}) {
+    constants.push_back(to_u32(value));
+  }
+}
+
+// Floats of the widest vector that rows of this width allow at every row's beginning.
+std::uint32_t vector_width(std::int64_t width) {
+  return width % 4 == 0 ? 4 : width % 2 == 0 ? 2 : 1;
+}
+
+// Tiles of nearly equal size, none larger than `most`.
+std::int64_t tile_size(std::int64_t count, std::int64_t most) {
+  return divide_up(count, divide_up(count, most));
+}
+
+// How a row is cut: whole where it fits, else into tiles of columns.
+struct RowTiles {
+  std::int64_t columns = 0;
+  std::int64_t tiles = 1;
+};
+
+// Columns of the source that `columns` columns of the result read.
+std::int64_t span_of(std::int64_t columns, const Window2d& w, bool data_gradient) {
+  const std::int64_t reach = w.dilation.width * (w.kernel.width - 1);
+  return data_gradient ? (columns + reach) / w.stride.width + 2
+                       : (columns - 1) * w.stride.width + reach + 1;
+}
+
+RowTiles tile_row(std::int64_t width, const Window2d& w, bool data_gradient) {
+  if (width <= kMostColumns && span_of(width, w, data_gradient) <= kMostSpan) return {width, 1};
+  std::int64_t columns = kMostColumns / 2;
+  while (columns > 1 && span_of(columns, w, data_gradient) > kMostSpan) columns /= 2;
+  // Tiles of the data gradient must begin at a multiple of the stride.
+  if (data_gradient) columns = std::max<std::int64_t>(columns / w.stride.width, 1) * w.stride.width;
+  return {columns, divide_up(width, columns)};
+}
+
+// Forward and data gradient in the kernel's terms: a result is made from a source.
+struct Pass {
+  bool data_gradient;
+  ValueId source, weight, result, bias, output;
+  ActivationSpec activation, gradient_activation;
+  std::int64_t source_channels, result_channels;  // of a group
+  Size2d source_size, result_size;
+};
+
+// Mirrors the push constants of shaders/conv2d_rows.comp.
+struct RowsPush {
+  std::uint32_t batch;
+  std::uint32_t source_row, result_row;
+  std::uint32_t source_channels, result_channels;
+  std::uint32_t source_height, result_height;
+  std::uint32_t channel_tiles, groups, weight_row;
+  std::uint32_t source_replica, weight_replica, result_replica, bias_replica, output_replica;
+  float alpha;
+};
+
+RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
+                 std::int64_t channel_tiles) {
+  const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id); };
+  return {.batch = to_u32(s.batch),
+          .source_row = to_u32(l.layout(pass.source).row_stride),
+          .result_row = to_u32(l.layout(pass.result).row_stride),
+          .source_channels = to_u32(pass.source_channels),
+          .result_channels = to_u32(pass.result_channels),
+          .source_height = to_u32(pass.source_size.height),
+          .result_height = to_u32(pass.result_size.height),
+          .channel_tiles = to_u32(channel_tiles),
+          .groups = to_u32(s.groups),
+          .weight_row = to_u32(l.layout(pass.weight).row_stride),
+          .source_replica = replica_of(pass.source),
+          .weight_replica = replica_of(pass.weight),
+          .result_replica = replica_of(pass.result),
+          .bias_replica = replica_of(pass.bias),
+          .output_replica = replica_of(pass.output),
+          .alpha = pass.activation.kind != Activation::none ? pass.activation.alpha
+                                                            : pass.gradient_activation.alpha};
+}
+
+void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {
+  const RowTiles row = tile_row(pass.result_size.width, s.window, pass.data_gradient);
+  const std::int64_t channels =
+      tile_size(pass.result_channels, std::min(kMostChannels, 8 * 32 / row.columns));
+  const std::int64_t channel_tiles = divide_up(pass.result_channels, channels);
+  const bool whole = row.tiles == 1;
+  const ValueId bias = pass.bias, output = pass.output;
+  PlannedDispatch d;
+  d.label = std::move(label);
+  d.shader = "conv2d_rows";
+  d.constants = {kWorkgroup, bias != kNoValue ? 1u : 0u,
+                 static_cast<std::uint32_t>(pass.activation.kind),
+                 static_cast<std::uint32_t>(pass.gradient_activation.kind)};
+  add_window(d.constants, s.window);
+  for (std::int64_t value : {std::int64_t{pass.data_gradient}, channels, row.columns, row.tiles,
+                             pass.source_size.width, pass.result_size.width}) {
+    d.constants.push_back(to_u32(value));
+  }
+  d.constants.push_back(whole ? vector_width(pass.source_size.width) : 1);
+  d.constants.push_back(whole ? vector_width(pass.result_size.width) : 1);
+  // Slots without an operand are bound to one that is there; the shader does not touch them.
+  d.bindings = {l.read(pass.source), l.read(pass.weight), l.write(pass.result),
+                l.read(bias != kNoValue ? bias : pass.source),
+                l.read(output != kNoValue ? output : pass.source)};
+  d.push = push_bytes(push_of(l, s, pass, channel_tiles));
+  d.groups = l.groups_for(row.tiles * pass.result_size.height * channel_tiles * s.groups *
+                              divide_up(s.batch, kWorkgroup),
+                          1);
+  d.flops = conv2d_flops(s);
+  d.bytes = bytes_of(l.layout(pass.source).size() + l.layout(pass.result).size());
+  l.dispatch(std::move(d));
+}
+
+// What an invocation of the weight gradient keeps sums of.
+struct WeightTiles {
+  RowTiles row;  // of dy
+  std::int64_t out_channels = 1, in_channels = 1, kernel_rows = 1;
+
+  std::int64_t out_tiles(const Conv2dSizes& s) const {
+    return divide_up(s.out_channels / s.groups, out_channels);
+  }
+  std::int64_t in_tiles(const Conv2dSizes& s) const {
+    return divide_up(s.in_channels / s.groups, in_channels);
+  }
+  std::int64_t kernel_tiles(const Conv2dSizes& s) const {
+    return divide_up(s.window.kernel.height, kernel_rows);
+  }
+  std::int64_t count(const Conv2dSizes& s) const {
+    return out_tiles(s) * in_tiles(s) * kernel_tiles(s) * s.groups;
+  }
+};
+
+// Products that a kernel spells out for one row of dy: more take the driver long to compile.
+constexpr std::int64_t kMostProducts = 3000;
+constexpr std::int64_t kMostSums = 192;
+
+WeightTiles tile_weights(const Conv2dSizes& s) {
+  WeightTiles tiles;
+  tiles.row = tile_row(s.output.width, s.window, false);
+  const Size2d& kernel = s.window.kernel;
+  tiles.out_channels = tile_size(s.out_channels / s.groups, 4);
+  tiles.kernel_rows = kernel.height;
+  const auto sums = [&] {
+    return tiles.out_channels * tiles.in_channels * tiles.kernel_rows * kernel.width;
+  };
+  const auto too_many = [&] {
+    return sums() > kMostSums || sums() * tiles.row.columns > kMostProducts;
+  };
+  while (tiles.kernel_rows > 1 && too_many()) {
+    tiles.kernel_rows = tile_size(kernel.height, tiles.kernel_rows - 1);
+  }
+  const std::int64_t channels = s.in_channels / s.groups;
+  for (std::int64_t more = 2; more <= std::min<std::int64_t>(channels, 4); ++more) {
+    const std::int64_t before = tiles.in_channels;
+    tiles.in_channels = tile_size(channels, more);
+    if (too_many()) {
+      tiles.in_channels = before;
+      break;
+    }
+  }
+  return tiles;
+}
+
+// The batch is split until there are about this many workgroups.
+constexpr std::int64_t kWantedGroups = 16;
+
+std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles) {
+  const std::int64_t blocks = divide_up(s.batch, kWorkgroup);
+  const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), 1, blocks);
+  return to_u32(divide_up(blocks, divide_up(blocks, wanted)));
+}
+
+// Mirrors the push constants of shaders/conv2d_rows_weight_gradient.comp.
+struct WeightPush {
+  std::uint32_t batch;
+  std::uint32_t dy_row, x_row;
+  std::uint32_t out_channels, in_channels;
+  std::uint32_t out_height, in_height;
+  std::uint32_t out_tiles, in_tiles, kernel_tiles;
+  std::uint32_t groups, weight_row;
+  std::uint32_t dy_replica, x_replica, dweight_replica, dbias_replica;
+  std::uint32_t splits, blocks_per_split, split_stride, bias_offset, sum_bias;
+};
+
+WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
+                          const Conv2dWeightGradientOperands& o, const WeightTiles& tiles,
+                          const SplitSum& sum) {
+  const bool split = sum.splits > 1;
+  return {.batch = to_u32(s.batch),
+          .dy_row = to_u32(l.layout(o.dy).row_stride),
+          .x_row = to_u32(l.layout(o.x).row_stride),
+          .out_channels = to_u32(s.out_channels / s.groups),
+          .in_channels = to_u32(s.in_channels / s.groups),
+          .out_height = to_u32(s.output.height),
+          .in_height = to_u32(s.input.height),
+          .out_tiles = to_u32(tiles.out_tiles(s)),
+          .in_tiles = to_u32(tiles.in_tiles(s)),
+          .kernel_tiles = to_u32(tiles.kernel_tiles(s)),
+          .groups = to_u32(s.groups),
+          .weight_row = to_u32(l.layout(o.dweight).row_stride),
+          .dy_replica = l.replica_stride(o.dy),
+          .x_replica = l.replica_stride(o.x),
+          .dweight_replica = sum.result_replica(l),
+          .dbias_replica = sum.vector_replica(l),
+          .splits = sum.splits,
+          .blocks_per_split = to_u32(divide_up(divide_up(s.batch, kWorkgroup), sum.splits)),
+          .split_stride = split ? to_u32(sum.split_elements) : 0,
+          .bias_offset = split ? to_u32(l.layout(o.dweight).size()) : 0,
+          .sum_bias = o.dbias != kNoValue ? 1u : 0u};
+}
+
+}  // namespace
+
+bool supports(const Conv2dSizes& s) {
+  return s.window.kernel.width <= kMostKernelWidth && span_of(1, s.window, false) <= kMostSpan &&
+         s.window.stride.width <= kMostColumns;
+}
+
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o) {
+  lower_pass(l, fmt::format("{} conv2d", label), s,
+             {.data_gradient = false,
+              .source = o.x,
+              .weight = o.weight,
+              .result = o.y,
+              .bias = o.bias,
+              .output = kNoValue,
+              .activation = o.activation,
+              .gradient_activation = {},
+              .source_channels = s.in_channels / s.groups,
+              .result_channels = s.out_channels / s.groups,
+              .source_size = s.input,
+              .result_size = s.output});
+}
+
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dDataGradientOperands& o) {
+  lower_pass(l, fmt::format("{} conv2d data gradient", label), s,
+             {.data_gradient = true,
+              .source = o.dy,
+              .weight = o.weight,
+              .result = o.dx,
+              .bias = kNoValue,
+              .output = o.gradient_output,
+              .activation = {},
+              .gradient_activation = o.gradient_activation,
+              .source_channels = s.out_channels / s.groups,
+              .result_channels = s.in_channels / s.groups,
+              .source_size = s.output,
+              .result_size = s.input});
+}
+
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dWeightGradientOperands& o) {
+  const WeightTiles tiles = tile_weights(s);
+  const std::uint32_t splits = split_batch(s, tiles);
+  const SplitSum sum = make_split_sum(l, o.dweight, o.dbias, splits);
+  const RowTiles& row = tiles.row;
+  const bool whole = row.tiles == 1;
+  PlannedDispatch d;
+  d.label = fmt::format("{} conv2d weight gradient", label);
+  d.shader = "conv2d_rows_weight_gradient";
+  d.constants = {kWorkgroup, 0, 0, 0};
+  add_window(d.constants, s.window);
+  for (std::int64_t value : {tiles.out_channels, tiles.in_channels, tiles.kernel_rows, row.columns,
+                             row.tiles, s.input.width, s.output.width}) {
+    d.constants.push_back(to_u32(value));
+  }
+  d.constants.push_back(whole ? vector_width(s.input.width) : 1);
+  d.constants.push_back(whole ? vector_width(s.output.width) : 1);
+  d.bindings = {l.read(o.dy), l.read(o.x), sum.result_binding(l), sum.vector_binding(l)};
+  d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
+  d.groups = l.groups_for(tiles.count(s), 1);
+  d.groups[2] = splits;
+  d.flops = conv2d_flops(s);
+  d.bytes = bytes_of(l.layout(o.dy).size() + l.layout(o.x).size());
+  l.dispatch(std::move(d));
+  lower_split_sum(l, fmt::format("{} conv2d weight gradient", label), sum);
+}
+
+}  // namespace vktrain::nn::conv2d_rows

@@ -1,0 +1,189 @@
+// Convolution forward, and its data gradient in gather form: the same sum with the roles of the
+// channels exchanged and the kernel read backwards. An invocation makes COLUMNS columns of one row
+// of CHANNELS result channels of one image; see conv2d_rows.glsl.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "common.glsl"
+#include "activation.glsl"
+#include "conv2d_rows.glsl"
+
+layout(constant_id = 1) const uint ADD_BIAS = 0;
+layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
+layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by the derivative
+layout(constant_id = 12) const uint DATA_GRADIENT = 0;
+layout(constant_id = 13) const uint CHANNELS = 1;      // of the result, per invocation
+layout(constant_id = 14) const uint COLUMNS = 1;       // of the result, per invocation
+layout(constant_id = 15) const uint TILES = 1;         // invocations along a row of the result
+layout(constant_id = 16) const uint SOURCE_WIDTH = 1;
+layout(constant_id = 17) const uint RESULT_WIDTH = 1;
+// Floats that one load or store moves: 1, 2 or 4, as the width of the rows allows.
+layout(constant_id = 18) const uint LOAD = 1;
+layout(constant_id = 19) const uint STORE = 1;
+
+layout(set = 0, binding = 0, std430) readonly buffer Source1 { float source1[]; };
+layout(set = 0, binding = 0, std430) readonly buffer Source2 { vec2 source2[]; };
+layout(set = 0, binding = 0, std430) readonly buffer Source4 { vec4 source4[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Weight { float weight[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer Result1 { float result1[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer Result2 { vec2 result2[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer Result4 { vec4 result4[]; };
+layout(set = 0, binding = 3, std430) readonly buffer Bias { float bias[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Output1 { float output1[]; };
+
+// In elements.
+layout(push_constant, std430) uniform Push {
+    uint batch;
+    uint source_row, result_row;            // of an image
+    uint source_channels, result_channels;  // of a group
+    uint source_height, result_height;
+    uint channel_tiles;  // of a group
+    uint groups;
+    uint weight_row;
+    uint source_replica, weight_replica, result_replica, bias_replica, output_replica;
+    float alpha;
+} p;
+
+int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+
+// The source column of result column `column` and kernel column `j` is this, relative to the first
+// source column of the tile; it exists only where `meets`.
+int relative(uint column, uint j) {
+    int shift = int(j * DILATION_WIDTH) - int(PADDING_LEFT);
+    return DATA_GRADIENT != 0 ? floor_divide(int(column) - shift, int(STRIDE_WIDTH))
+                              : int(column * STRIDE_WIDTH) + shift;
+}
+
+bool meets(uint column, uint j) {
+    if (DATA_GRADIENT == 0) return true;
+    return (column + PADDING_LEFT + DILATION_WIDTH * (STRIDE_WIDTH * j - j)) % STRIDE_WIDTH == 0;
+}
+
+// Least value of `relative` over a tile.
+int first_relative() {
+    return DATA_GRADIENT != 0 ? relative(0, KERNEL_WIDTH - 1) : relative(0, 0);
+}
+
+// Row of the source for result row `row` and kernel row `i`; false where there is none.
+bool source_row_of(uint row, uint i, out uint source_row) {
+    int shift = int(i * DILATION_HEIGHT) - int(PADDING_TOP);
+    int found = DATA_GRADIENT != 0 ? int(row) - shift : int(row * STRIDE_HEIGHT) + shift;
+    bool exists = found >= 0;
+    if (DATA_GRADIENT != 0) {
+        exists = exists && found % int(STRIDE_HEIGHT) == 0;
+        found /= int(STRIDE_HEIGHT);
+    }
+    source_row = uint(found);
+    return exists && source_row < p.source_height;
+}
+
+void main() {
+    uint group_number = group_index();
+    uint tile = group_number % TILES;
+    group_number /= TILES;
+    uint row = group_number % p.result_height;
+    group_number /= p.result_height;
+    uint channel_tile = group_number % p.channel_tiles;
+    group_number /= p.channel_tiles;
+    uint group = group_number % p.groups;
+    uint image = (group_number / p.groups) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+
+    uint channel0 = channel_tile * CHANNELS;  // within the group
+    uint column0 = tile * COLUMNS;
+    int source_column0 = DATA_GRADIENT != 0 ? int(column0 / STRIDE_WIDTH) : int(column0 * STRIDE_WIDTH);
+    uint source_image = replica() * p.source_replica + min(image, p.batch - 1) * p.source_row;
+    uint source_plane = p.source_height * SOURCE_WIDTH;
+    uint taps = KERNEL_HEIGHT * KERNEL_WIDTH;
+    // Offset of the weight between a group, a result channel and a source channel.
+    uint result_step = DATA_GRADIENT != 0 ? taps : p.weight_row;
+    uint source_step = DATA_GRADIENT != 0 ? p.weight_row : taps;
+    uint weight0 = replica() * p.weight_replica +
+                   group * (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
+
+    float sum[8 * 32];  // [channel][column]
+    [[unroll]] for (uint o = 0; o < CHANNELS * COLUMNS; ++o) sum[o] = 0.0;
+
+    for (uint c = 0; c < p.source_channels; ++c) {
+        uint plane = source_image + (group * p.source_channels + c) * source_plane;
+        for (uint i = 0; i < KERNEL_HEIGHT; ++i) {
+            uint source_row;
+            if (!source_row_of(row, i, source_row)) continue;
+            uint base = plane + source_row * SOURCE_WIDTH;
+            float segment[MAX_SPAN];
+            [[unroll]] for (uint k = 0; k < MAX_SPAN; ++k) segment[k] = 0.0;
+            if (TILES == 1) {
+                [[unroll]] for (uint k = 0; k < SOURCE_WIDTH; k += LOAD) {
+                    vec4 loaded;
+                    if (LOAD == 4) {
+                        loaded = source4[(base + k) / 4];
+                    } else if (LOAD == 2) {
+                        loaded.xy = source2[(base + k) / 2];
+                    } else {
+                        loaded.x = source1[base + k];
+                    }
+                    [[unroll]] for (uint part = 0; part < LOAD; ++part) {
+                        int place = int(k + part) - first_relative();
+                        if (place >= 0 && place < int(MAX_SPAN)) segment[place] = loaded[part];
+                    }
+                }
+            } else {
+                uint span = uint(relative(COLUMNS - 1, DATA_GRADIENT != 0 ? 0 : KERNEL_WIDTH - 1) -
+                                 first_relative()) + 1;
+                [[unroll]] for (uint k = 0; k < span; ++k) {
+                    int column = source_column0 + first_relative() + int(k);
+                    if (column >= 0 && column < int(SOURCE_WIDTH)) segment[k] = source1[base + column];
+                }
+            }
+            [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
+                uint channel = min(channel0 + o, p.result_channels - 1);
+                uint w = weight0 + channel * result_step + c * source_step + i * KERNEL_WIDTH;
+                float taps_of_row[8];
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) taps_of_row[j] = weight[w + j];
+                [[unroll]] for (uint column = 0; column < COLUMNS; ++column) {
+                    float total = sum[o * COLUMNS + column];
+                    [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+                        if (meets(column, j))
+                            total = fma(taps_of_row[j], segment[relative(column, j) - first_relative()],
+                                        total);
+                    }
+                    sum[o * COLUMNS + column] = total;
+                }
+            }
+        }
+    }
+
+    if (image >= p.batch) return;
+    uint columns = p.groups * p.result_channels * p.result_height * RESULT_WIDTH;
+    uint result_image = replica() * p.result_replica + image * p.result_row;
+    [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
+        uint channel = group * p.result_channels + channel0 + o;
+        if (channel0 + o < p.result_channels) {
+            uint first = (channel * p.result_height + row) * RESULT_WIDTH + column0;
+            float b = ADD_BIAS != 0 ? bias[replica() * p.bias_replica + channel] : 0.0;
+            [[unroll]] for (uint column = 0; column < COLUMNS; column += 4) {
+                vec4 value = vec4(0.0);
+                [[unroll]] for (uint part = 0; part < 4; ++part) {
+                    if (column + part < COLUMNS) value[part] = sum[o * COLUMNS + column + part];
+                }
+                value = activate(ACTIVATION, value + b, p.alpha);
+                [[unroll]] for (uint part = 0; part < 4; ++part) {
+                    uint at = first + column + part;
+                    bool exists = column + part < COLUMNS &&
+                                  (TILES == 1 || column0 + column + part < RESULT_WIDTH);
+                    if (exists && ACTIVATION_GRADIENT != 0) {
+                        float y = output1[replica() * p.output_replica + image * p.result_row + at];
+                        value[part] *= activation_derivative(ACTIVATION_GRADIENT, vec4(y), p.alpha).x;
+                    }
+                    if (exists && STORE == 1) result1[result_image + at] = value[part];
+                    if (exists && STORE == 2 && part % 2 == 1)
+                        result2[(result_image + at) / 2] = part == 1 ? value.xy : value.zw;
+                }
+                if (STORE == 4) result4[(result_image + first + column) / 4] = value;
+            }
+            // Padding behind the last plane stays finite.
+            if (first + COLUMNS >= columns) {
+                for (uint at = columns; at < p.result_row; ++at) result1[result_image + at] = 0.0;
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+// What the kernels of the convolutions' "rows" variant share: one invocation takes one image and
+// works on whole rows (or tiles of rows) in registers; the invocations of a workgroup take
+// neighbouring images, so that every index but the image's is uniform and every weight is one load
+// for all of them. Made for CPU drivers, where an invocation is a lane of a vector unit.
+//
+// A column of the result and a column of the kernel name a column of the source. Where the rows are
+// not cut into tiles, all of that is known when the pipeline is made.
+
+layout(constant_id = 4) const uint KERNEL_HEIGHT = 1;
+layout(constant_id = 5) const uint KERNEL_WIDTH = 1;
+layout(constant_id = 6) const uint STRIDE_HEIGHT = 1;
+layout(constant_id = 7) const uint STRIDE_WIDTH = 1;
+layout(constant_id = 8) const uint PADDING_TOP = 0;
+layout(constant_id = 9) const uint PADDING_LEFT = 0;
+layout(constant_id = 10) const uint DILATION_HEIGHT = 1;
+layout(constant_id = 11) const uint DILATION_WIDTH = 1;
+
+const uint MAX_SPAN = 64;  // columns of a source row that an invocation holds
