@@ -76,7 +76,6 @@ void Progress::clear() {
 
 void Progress::start(const nn::Trainer& trainer, const nn::Experiment& experiment,
                      const runtime::DeviceProfile& device) {
-  replicas_ = trainer.replicas();
   if (!silent_) console_.out << model_summary(trainer, experiment, device) << std::flush;
 }
 
@@ -91,9 +90,8 @@ void Progress::update(const nn::TrainProgress& progress) {
   console_.out << kClearLine << live_line(progress).substr(0, width) << std::flush;
 }
 
-void Progress::epoch(const nn::EpochMetrics& metrics) {
-  epoch_.push_back(metrics);
-  if (epoch_.size() < replicas_) return;
+void Progress::epoch_end() {
+  if (epoch_.empty()) return;
   note(epoch_line(epoch_, epochs_));
   epoch_.clear();
 }

@@ -27,8 +27,9 @@ class Progress {
   void start(const nn::Trainer& trainer, const nn::Experiment& experiment,
              const runtime::DeviceProfile& device);
   void update(const nn::TrainProgress& progress);
-  // Called for every replica of an epoch in turn; prints after the last one.
-  void epoch(const nn::EpochMetrics& metrics);
+  // For every replica of an epoch that has not stopped early, then once epoch_end, which prints.
+  void epoch(const nn::EpochMetrics& metrics) { epoch_.push_back(metrics); }
+  void epoch_end();
   void note(std::string_view line);  // a line of its own, unless silent
 
  private:
@@ -40,8 +41,7 @@ class Progress {
   bool standing_ = false;  // a live line is on the terminal
   std::chrono::steady_clock::time_point last_update_{};
   std::int64_t epochs_ = 0;
-  std::size_t replicas_ = 1;
-  std::vector<nn::EpochMetrics> epoch_;  // of the replicas so far
+  std::vector<nn::EpochMetrics> epoch_;  // of the replicas
 };
 
 // "epoch  1/15: train loss 0.6012 accuracy 0.7893, ..."; of several replicas the means.

@@ -46,7 +46,6 @@ class Recorder : public nn::TrainObserver {
       : folders_(folders), results_(folders.size()), progress_(progress) {}
 
   void on_progress(const nn::TrainProgress& progress) override {
-    steps_ = progress.step;
     progress_.update(progress);
     if (!guard_.interrupted()) return;
     const std::string folder = folders_.front().path().string();
@@ -65,9 +64,15 @@ class Recorder : public nn::TrainObserver {
     epochs_ = metrics.epoch;
     progress_.epoch(metrics);
   }
+  void on_epoch_end(std::int64_t /*epoch*/) override { progress_.epoch_end(); }
 
-  nn::RunResult result(std::uint32_t replica, std::int64_t parameter_count) const {
-    return results_[replica].result(parameter_count, steps_);
+  nn::RunResult result(const nn::Trainer& trainer, std::uint32_t replica,
+                       const nn::EpochMetrics& last) const {
+    nn::RunResult result = results_[replica].result(last);
+    result.early_stop = trainer.early_stop(replica);
+    result.parameter_count = trainer.parameter_count();
+    result.steps = trainer.steps(replica);
+    return result;
   }
 
  private:
@@ -75,7 +80,6 @@ class Recorder : public nn::TrainObserver {
   std::vector<nn::RunFolder>& folders_;
   std::vector<nn::RunResultBuilder> results_;
   Progress& progress_;
-  std::int64_t steps_ = 0;
   std::int64_t epochs_ = 0;  // ended, of any replica
 };
 
@@ -169,10 +173,10 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
   progress.note(fmt::format("run folder {}", outcome.folder.string()));
 
   Recorder recorder(folders, progress);
-  trainer.train(recorder);
+  const std::vector<nn::EpochMetrics> last = trainer.train(recorder);
   for (std::uint32_t r = 0; r < trainer.replicas(); ++r) {
     ReplicaRun& replica = outcome.replicas[r];
-    replica.result = recorder.result(r, trainer.parameter_count());
+    replica.result = recorder.result(trainer, r, last[r]);
     replica.parameters = trainer.parameters(r);
     folders[r].finish(replica.result, replica.parameters);
   }

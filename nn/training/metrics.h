@@ -26,6 +26,7 @@ struct EpochMetrics {
   EvaluationMetrics test;
   double seconds = 0;  // of the training steps, evaluations excluded
   double images_per_second = 0;
+  double learning_rate = 0;  // of the last step
 };
 
 struct StepRecord {

@@ -15,15 +15,33 @@ Experiment common_part(Experiment experiment) {
   common.data = experiment.data;
   common.model = experiment.model;
   common.training = experiment.training;
+  common.augmentation = experiment.augmentation;
   common.metrics = experiment.metrics;
   common.training.seed = 0;
   common.training.seeds.clear();
   for (LayerSpec& layer : common.model.layers) {
     layer.weight_init.reset();
     layer.bias_init.reset();
-    if (layer.type == LayerType::dropout) layer.p = 0;
+    if (layer.type == LayerType::dropout || layer.type == LayerType::dropout2d) layer.p = 0;
   }
   return common;
+}
+
+// What follows the validation needs some.
+void check_validation(const Experiment& experiment) {
+  if (experiment.data.split.kind != SplitRule::Kind::none) return;
+  const auto refuse = [](std::string_view what, std::string_view way_out) {
+    throw UsageError(
+        fmt::format("{} needs validation images, but data.split is none; set data.split, as "
+                    "\"stratified:0.1\", or {}.",
+                    what, way_out));
+  };
+  if (experiment.schedule.kind == ScheduleKind::plateau) {
+    refuse("the schedule plateau", "take another schedule.kind");
+  }
+  if (experiment.early_stopping.patience > 0) {
+    refuse("early stopping", "set early_stopping.patience to 0");
+  }
 }
 
 }  // namespace
@@ -33,6 +51,7 @@ std::vector<Experiment> check_replicas(std::vector<Experiment> replicas, const I
   const Experiment& first = replicas.front();
   for (const Experiment& replica : replicas) {
     check(replica);
+    check_validation(replica);
     if (!replica.training.seeds.empty() || !replica.learning_rates.empty()) {
       throw UsageError("a replica cannot have seeds or learning rates of its own; expand it first");
     }

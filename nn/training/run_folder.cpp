@@ -54,18 +54,22 @@ double RunResult::weights_per_second() const {
   return static_cast<double>(parameter_count) / train_seconds;
 }
 
+std::optional<double> RunResult::overfitting_gap() const {
+  if (!last.validation) return std::nullopt;
+  return last.validation->loss - last.train_loss;
+}
+
 void RunResultBuilder::add_epoch(const EpochMetrics& metrics) {
-  last_ = metrics;
   if (!best_ || score(metrics) > score(*best_)) best_ = metrics;
   seconds_ += metrics.seconds;
 }
 
-RunResult RunResultBuilder::result(std::int64_t parameter_count, std::int64_t steps) const {
-  return {.last = last_.value(),
-          .best = best_.value(),
-          .parameter_count = parameter_count,
-          .steps = steps,
-          .train_seconds = seconds_};
+RunResult RunResultBuilder::result(const EpochMetrics& last) const {
+  RunResult result;
+  result.last = last;
+  result.best = best_.value();
+  result.train_seconds = seconds_;
+  return result;
 }
 
 void require_unused(const fs::path& folder) {

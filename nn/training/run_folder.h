@@ -20,6 +20,7 @@
 
 #include "nn/experiment/experiment.h"
 #include "nn/io/safetensors.h"
+#include "nn/training/early_stopping.h"
 #include "nn/training/metrics.h"
 #include "runtime/device.h"
 
@@ -42,11 +43,15 @@ struct ProgramInfo {
 
 // How a run ended.
 struct RunResult {
-  EpochMetrics last;
+  EpochMetrics last;  // of the parameters that the run ended with
   EpochMetrics best;  // by validation accuracy, without a validation split by test accuracy
+  std::optional<EarlyStop> early_stop = std::nullopt;  // absent without early stopping
   std::int64_t parameter_count = 0;
   std::int64_t steps = 0;
   double train_seconds = 0;  // of the training steps of all epochs, evaluations excluded
+
+  // Validation loss minus training loss; absent without a validation split.
+  std::optional<double> overfitting_gap() const;
 
   // Trained values per second of training, the efficiency of the reports.
   double weights_per_second() const;
@@ -56,11 +61,11 @@ struct RunResult {
 class RunResultBuilder {
  public:
   void add_epoch(const EpochMetrics& metrics);
-  // Needs at least one epoch.
-  RunResult result(std::int64_t parameter_count, std::int64_t steps) const;
+  // Needs at least one epoch; `last` as Trainer::train returns it. The rest of the result is left
+  // to the caller.
+  RunResult result(const EpochMetrics& last) const;
 
  private:
-  std::optional<EpochMetrics> last_;
   std::optional<EpochMetrics> best_;
   double seconds_ = 0;
 };

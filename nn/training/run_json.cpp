@@ -17,6 +17,7 @@ Json or_null(const std::optional<double>& value) { return value ? Json(*value) :
 Json epoch_object(const EpochMetrics& m) {
   Json json;
   json["epoch"] = m.epoch;
+  json["learning_rate"] = m.learning_rate;
   json["train_loss"] = m.train_loss;
   json["train_accuracy"] = m.train_accuracy;
   json["val_loss"] = m.validation ? Json(m.validation->loss) : Json(nullptr);
@@ -55,6 +56,15 @@ Json reported_object(const ReportedResults& r) {
   return json;
 }
 
+Json early_stop_object(const std::optional<EarlyStop>& stop) {
+  if (!stop) return nullptr;
+  Json json;
+  json["best_epoch"] = stop->best_epoch > 0 ? Json(stop->best_epoch) : Json(nullptr);
+  json["stopped_epoch"] = stop->stopped_epoch ? Json(*stop->stopped_epoch) : Json(nullptr);
+  json["restored"] = stop->restored;
+  return json;
+}
+
 Json result_object(const Experiment& experiment, const RunResult& result) {
   Json json;
   json["experiment"] = experiment.id;
@@ -67,6 +77,8 @@ Json result_object(const Experiment& experiment, const RunResult& result) {
   json["test_accuracy"] = result.last.test.accuracy;
   json["val_accuracy"] =
       result.last.validation ? Json(result.last.validation->accuracy) : Json(nullptr);
+  json["overfitting_gap"] = or_null(result.overfitting_gap());
+  json["early_stopping"] = early_stop_object(result.early_stop);
   json["final"] = epoch_object(result.last);
   json["best"] = epoch_object(result.best);
   json["best_by"] = result.last.validation ? "val_accuracy" : "test_accuracy";
@@ -143,15 +155,22 @@ std::string replicas_json(const Experiment& experiment, std::span<const std::str
   Json json;
   json["experiment"] = experiment.id;
   json["replicas"] = results.size();
-  json["test_accuracy"] =
-      spread(results, [](const RunResult& r) -> Number { return r.last.test.accuracy; });
-  json["val_accuracy"] = spread(results, [](const RunResult& r) -> Number {
-    return r.last.validation ? Number(r.last.validation->accuracy) : std::nullopt;
+  const auto add = [&](std::string_view name, auto value) {
+    json[std::string(name)] = spread(results, value);
+  };
+  add("test_accuracy", [](const RunResult& r) { return Number(r.last.test.accuracy); });
+  add("val_accuracy", [](const RunResult& r) {
+    return r.last.validation ? Number(r.last.validation->accuracy) : Number();
   });
-  json["test_loss"] =
-      spread(results, [](const RunResult& r) -> Number { return r.last.test.loss; });
-  json["train_loss"] =
-      spread(results, [](const RunResult& r) -> Number { return r.last.train_loss; });
+  add("test_loss", [](const RunResult& r) { return Number(r.last.test.loss); });
+  add("val_loss", [](const RunResult& r) {
+    return r.last.validation ? Number(r.last.validation->loss) : Number();
+  });
+  add("train_loss", [](const RunResult& r) { return Number(r.last.train_loss); });
+  add("overfitting_gap", [](const RunResult& r) { return r.overfitting_gap(); });
+  add("batch_sigma", [](const RunResult& r) { return Number(r.last.test.batch_sigma); });
+  add("train_seconds", [](const RunResult& r) { return Number(r.train_seconds); });
+  add("weights_per_second", [](const RunResult& r) { return Number(r.weights_per_second()); });
   Json runs = Json::array();
   for (std::size_t i = 0; i < results.size(); ++i) {
     Json run = {{"folder", names[i]}};

@@ -1,5 +1,6 @@
 #include "nn/training/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -9,6 +10,7 @@
 #include "nn/training/evaluator.h"
 #include "nn/training/penalty.h"
 #include "nn/training/replica_check.h"
+#include "nn/training/replica_course.h"
 #include "nn/training/step_graph.h"
 #include "nn/training/submission_pacer.h"
 
@@ -83,7 +85,7 @@ class Trainer::Impl {
   std::unique_ptr<Evaluator> test_;
   SubmissionPacer pacer_;
   std::int64_t steps_done_ = 0;
-  std::vector<std::int64_t> batches_tracked_;  // of a loaded model, per replica
+  std::vector<ReplicaCourse> courses_;
 
  private:
   void make_executables();
@@ -96,8 +98,11 @@ class Trainer::Impl {
   StepRecord record_of(std::uint32_t replica, std::int64_t index, const StepMetrics& step) const;
   std::int64_t batch_of(std::int64_t index) const;
   EpochMetrics summarize(std::uint32_t replica, std::int64_t steps, TrainObserver& observer) const;
-  std::vector<EpochMetrics> finish_epoch(std::int64_t epoch, std::int64_t steps, double seconds,
-                                         TrainObserver& observer);
+  EpochMetrics epoch_metrics(std::uint32_t replica, std::int64_t epoch, std::int64_t steps,
+                             double seconds, TrainObserver& observer) const;
+  void finish_epoch(std::int64_t epoch, std::int64_t steps, double seconds,
+                    TrainObserver& observer);
+  bool all_stopped() const;
 };
 
 namespace {
@@ -136,9 +141,9 @@ Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
       hyperparameters_(device, arena_, 1, count(), "hyperparameters"),
       metrics_(device, arena_, steps_per_epoch_, count(), "metrics"),
       indices_(device, arena_, images_, count(), "indices"),
-      pacer_(device.profile()),
-      batches_tracked_(experiments_.size(), 0) {
+      pacer_(device.profile()) {
   check_images(first(), test);
+  for (const Experiment& experiment : experiments_) courses_.emplace_back(experiment, total_steps_);
   storage_ =
       std::make_unique<ParameterStorage>(device, parameters_, count(), optimizer_slots(optimizer_));
   initialize_parameters();
@@ -205,19 +210,14 @@ void Trainer::Impl::make_evaluators() {
 }
 
 void Trainer::Impl::start_epoch(std::int64_t epoch) {
+  const std::int64_t steps = std::min(steps_per_epoch_, total_steps_ - steps_done_);
   for (std::uint32_t r = 0; r < count(); ++r) {
     const Experiment& experiment = experiments_[r];
     indices_.upload(r, experiment.data.shuffle
                            ? permutation(splits_[r].train, experiment.training.seed,
                                          static_cast<std::uint32_t>(epoch))
                            : splits_[r].train);
-    std::vector<StepTableEntry> table;
-    for (std::int64_t i = 0; i < steps_per_epoch_; ++i) {
-      table.push_back(step_table_entry(experiment.optimizer,
-                                       static_cast<std::uint64_t>(steps_done_ + i + 1),
-                                       experiment.optimizer.learning_rate));
-    }
-    table_.upload(r, table);
+    table_.upload(r, courses_[r].step_table(steps_done_, epoch, steps));
     const StepState state = {.step = static_cast<std::uint32_t>(steps_done_)};
     state_.upload(r, {&state, 1});
   }
@@ -307,35 +307,51 @@ std::vector<EvaluationMetrics> Trainer::Impl::evaluate(Evaluator& evaluator) con
   return results;
 }
 
-std::vector<EpochMetrics> Trainer::Impl::finish_epoch(std::int64_t epoch, std::int64_t steps,
-                                                      double seconds, TrainObserver& observer) {
+EpochMetrics Trainer::Impl::epoch_metrics(std::uint32_t replica, std::int64_t epoch,
+                                          std::int64_t steps, double seconds,
+                                          TrainObserver& observer) const {
+  EpochMetrics metrics = summarize(replica, steps, observer);
+  metrics.epoch = epoch;
+  metrics.learning_rate = courses_[replica].learning_rate(steps_done_ + steps - 1, epoch);
+  metrics.seconds = seconds;
+  metrics.images_per_second =
+      static_cast<double>(std::min(steps * first().training.batch_size, images_)) / seconds;
+  return metrics;
+}
+
+void Trainer::Impl::finish_epoch(std::int64_t epoch, std::int64_t steps, double seconds,
+                                 TrainObserver& observer) {
   std::vector<EvaluationMetrics> validation;
   if (validation_) validation = evaluate(*validation_);
   const std::vector<EvaluationMetrics> test = evaluate(*test_);
-  std::vector<EpochMetrics> results;
   for (std::uint32_t r = 0; r < count(); ++r) {
-    const Experiment& experiment = experiments_[r];
-    EpochMetrics metrics = summarize(r, steps, observer);
-    metrics.epoch = epoch;
-    metrics.seconds = seconds;
-    metrics.images_per_second =
-        static_cast<double>(std::min(steps * experiment.training.batch_size, images_)) / seconds;
+    if (courses_[r].stopped()) continue;
+    EpochMetrics metrics = epoch_metrics(r, epoch, steps, seconds, observer);
     metrics.test = test[r];
     if (validation_) metrics.validation = validation[r];
-    results.push_back(metrics);
+    courses_[r].end_epoch(metrics, steps, *storage_, r);
+    observer.on_epoch(r, metrics);
   }
   steps_done_ += steps;
-  for (std::uint32_t r = 0; r < count(); ++r) observer.on_epoch(r, results[r]);
-  return results;
+  observer.on_epoch_end(epoch);
+}
+
+bool Trainer::Impl::all_stopped() const {
+  return std::all_of(courses_.begin(), courses_.end(),
+                     [](const ReplicaCourse& course) { return course.stopped(); });
 }
 
 std::vector<EpochMetrics> Trainer::Impl::train(TrainObserver& observer) {
-  std::vector<EpochMetrics> results;
-  for (std::int64_t epoch = 1; steps_done_ < total_steps_; ++epoch) {
+  for (std::int64_t epoch = 1; steps_done_ < total_steps_ && !all_stopped(); ++epoch) {
     start_epoch(epoch);
     const std::int64_t steps = std::min(steps_per_epoch_, total_steps_ - steps_done_);
     const double seconds = run_steps(epoch, steps, observer);
-    results = finish_epoch(epoch, steps, seconds, observer);
+    finish_epoch(epoch, steps, seconds, observer);
+  }
+  std::vector<EpochMetrics> results;
+  for (std::uint32_t r = 0; r < count(); ++r) {
+    courses_[r].finish(*storage_, r);
+    results.push_back(courses_[r].last());
   }
   return results;
 }
@@ -365,15 +381,23 @@ std::int64_t Trainer::least_planned_bytes() const {
 }
 
 SafeTensors Trainer::parameters(std::uint32_t replica) const {
-  return export_parameters(*impl_->storage_, replica,
-                           impl_->batches_tracked_[replica] + impl_->steps_done_);
+  return export_parameters(*impl_->storage_, replica, impl_->courses_[replica].batches_tracked());
 }
 
 void Trainer::load_parameters(std::uint32_t replica, const SafeTensors& tensors) {
-  impl_->batches_tracked_[replica] = import_parameters(*impl_->storage_, replica, tensors);
+  impl_->courses_[replica].set_batches_tracked(
+      import_parameters(*impl_->storage_, replica, tensors));
 }
 
 std::vector<EpochMetrics> Trainer::train(TrainObserver& observer) { return impl_->train(observer); }
+
+std::int64_t Trainer::steps(std::uint32_t replica) const {
+  return impl_->courses_.at(replica).steps();
+}
+
+std::optional<EarlyStop> Trainer::early_stop(std::uint32_t replica) const {
+  return impl_->courses_.at(replica).early_stop();
+}
 
 std::vector<EvaluationMetrics> Trainer::evaluate_test() { return impl_->evaluate(*impl_->test_); }
 

@@ -1,5 +1,6 @@
 // Trains replicas of one architecture: every step runs on the device; the host sends the order of
-// the images and a table of learning rates once an epoch, and reads the metrics once an epoch.
+// the images and a table of learning rates once an epoch, and reads the metrics once an epoch. A
+// replica that stops early is left as it is while the others train on.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "nn/fusion.h"
 #include "nn/io/safetensors.h"
 #include "nn/layers/model.h"
+#include "nn/training/early_stopping.h"
 #include "nn/training/metrics.h"
 #include "runtime/command_graph.h"
 
@@ -36,7 +38,9 @@ class TrainObserver {
   virtual ~TrainObserver() = default;
   virtual void on_progress(const TrainProgress&) {}
   virtual void on_steps(std::uint32_t /*replica*/, std::span<const StepRecord>) {}
+  // Of a replica that has not stopped early.
   virtual void on_epoch(std::uint32_t /*replica*/, const EpochMetrics&) {}
+  virtual void on_epoch_end(std::int64_t /*epoch*/) {}  // after on_epoch of every replica
 };
 
 struct TrainerOptions {
@@ -70,8 +74,13 @@ class Trainer {
   // Throws Error when names, shapes or types are not this model's.
   void load_parameters(std::uint32_t replica, const SafeTensors& tensors);
 
-  // Trains to the end of the experiment. Returns the last epoch's metrics of every replica.
+  // Trains to the end of the experiment, or until every replica has stopped early. Returns for
+  // every replica the metrics of the epoch whose parameters it ends with: the last one, or the best
+  // with early_stopping.restore_best.
   std::vector<EpochMetrics> train(TrainObserver& observer);
+  // Trained by a replica; those of the epochs after its best one included.
+  std::int64_t steps(std::uint32_t replica) const;
+  std::optional<EarlyStop> early_stop(std::uint32_t replica) const;  // absent without it
 
   // Evaluates the present parameters.
   std::vector<EvaluationMetrics> evaluate_test();

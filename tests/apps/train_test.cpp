@@ -39,11 +39,12 @@ TEST_F(Train, WritesTheRunFolder) {
 
   const auto epochs = read_json_lines("run/metrics.jsonl");
   ASSERT_EQ(epochs.size(), 2U);
-  for (const char* key : {"epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
-                          "test_loss", "test_accuracy", "seconds", "images_per_second"}) {
+  for (const char* key :
+       {"epoch", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
+        "test_loss", "test_accuracy", "seconds", "images_per_second"}) {
     EXPECT_TRUE(epochs[1].at(key).is_number()) << key;
   }
-  EXPECT_EQ(epochs[0].size(), 9U);
+  EXPECT_EQ(epochs[0].size(), 10U);
   EXPECT_EQ(epochs[1]["epoch"], 2);
   EXPECT_LT(epochs[1]["train_loss"].get<double>(), epochs[0]["train_loss"].get<double>());
 

@@ -51,7 +51,8 @@ TEST(RunFolder, HasAResultOnlyOnceFinished) {
             "{\"step\":2,\"loss\":1e-07,\"accuracy\":1.0}\n");
   EXPECT_FALSE(std::filesystem::exists(run.path() / kResultFile));
 
-  const RunResult result = results.result(7850, 20);
+  RunResult result = results.result(epoch(2, 0.5, 0.625));
+  result.parameter_count = 7850;
   EXPECT_EQ(result.last.epoch, 2);
   EXPECT_EQ(result.best.epoch, 1);  // by validation accuracy
   EXPECT_EQ(result.train_seconds, 1.0);
@@ -71,8 +72,16 @@ TEST(RunFolder, BestIsByTestAccuracyWithoutValidation) {
     metrics.validation.reset();
     results.add_epoch(metrics);
   }
-  EXPECT_EQ(results.result(1, 1).best.test.accuracy, 0.75);
-  EXPECT_EQ(results.result(1, 1).last.test.accuracy, 0.25);
+  EXPECT_EQ(results.result(epoch(4, 0, 0.25)).best.test.accuracy, 0.75);
+  EXPECT_EQ(results.result(epoch(4, 0, 0.25)).last.test.accuracy, 0.25);
+}
+
+TEST(RunFolder, OverfittingGapIsOfTheLosses) {
+  RunResult result;
+  EXPECT_EQ(result.overfitting_gap(), std::nullopt);
+  result.last.train_loss = 0.25;
+  result.last.validation = EvaluationMetrics{.loss = 0.375};
+  EXPECT_EQ(result.overfitting_gap(), 0.125);
 }
 
 TEST(RunFolder, RefusesAFolderInUse) {
@@ -100,7 +109,8 @@ TEST(RunJson, NotANumberIsNull) {
   metrics.train_loss = std::numeric_limits<double>::quiet_NaN();
   metrics.test.loss = std::numeric_limits<double>::infinity();
   EXPECT_EQ(to_json_line(metrics),
-            "{\"epoch\":1,\"train_loss\":null,\"train_accuracy\":0.0,\"val_loss\":null,"
+            "{\"epoch\":1,\"learning_rate\":0.0,\"train_loss\":null,\"train_accuracy\":0.0,\"val_"
+            "loss\":null,"
             "\"val_accuracy\":null,\"test_loss\":null,\"test_accuracy\":0.0,\"seconds\":0.5,"
             "\"images_per_second\":0.0}");
 }

@@ -13,6 +13,7 @@
 #include "nn/training/evaluator.h"
 #include "nn/training/inference.h"
 #include "runtime/error.h"
+#include "tests/nn/expect_error.h"
 #include "tests/nn/training/training_rig.h"
 #include "tests/support/device_fixture.h"
 
@@ -181,6 +182,109 @@ TEST_F(TrainerTest, SeedsAndRatesExpandToReplicas) {
   EXPECT_EQ(replicas[2].training.seed, 4u);
   EXPECT_EQ(replicas[1].optimizer.learning_rate, 0.2);
   EXPECT_TRUE(replicas[3].training.seeds.empty() && replicas[3].learning_rates.empty());
+}
+
+TEST_F(TrainerTest, ReplicasOfSchedules) {
+  std::vector<Experiment> replicas(4, small_experiment(kSide));
+  for (Experiment& experiment : replicas) experiment.training.epochs = 3;
+  replicas[1].schedule = {.kind = ScheduleKind::cosine, .warmup_steps = 3};
+  replicas[2].schedule = {.kind = ScheduleKind::plateau, .patience = 0, .threshold = 0.9};
+  replicas[3].schedule = {.kind = ScheduleKind::one_cycle};
+  expect_replicas_equal_singles(replicas);
+}
+
+// The device takes the rate of the table: with gamma 0 the second epoch changes nothing.
+TEST_F(TrainerTest, SchedulesReachTheDevice) {
+  Experiment experiment = small_experiment(kSide);
+  experiment.optimizer = default_optimizer(OptimizerKind::sgd, OptimizerDefinition::pytorch);
+  experiment.schedule = {.kind = ScheduleKind::multi_step, .milestones = {1}, .gamma = 0};
+  Trainer trainer(device(), {experiment}, train_, test_);
+  RecordingObserver observer;
+  trainer.train(observer);
+  EXPECT_EQ(observer.epochs[0][0].learning_rate, experiment.optimizer.learning_rate);
+  EXPECT_EQ(observer.epochs[0][1].learning_rate, 0.0);
+  experiment.training.epochs = 1;
+  experiment.schedule = {};
+  EXPECT_TRUE(trainer.parameters(0) == train({experiment}).front().parameters);
+}
+
+TEST_F(TrainerTest, EpochsTellTheRateOfTheirLastStep) {
+  Experiment experiment = small_experiment(kSide);
+  experiment.optimizer.learning_rate = 0.5;
+  experiment.schedule.warmup_steps = 10;
+  experiment.training.steps = 8;  // 5 and 3 steps
+  Trainer trainer(device(), {experiment}, train_, test_);
+  RecordingObserver observer;
+  trainer.train(observer);
+  EXPECT_DOUBLE_EQ(observer.epochs[0][0].learning_rate, 0.25);
+  EXPECT_DOUBLE_EQ(observer.epochs[0][1].learning_rate, 0.4);
+}
+
+// No loss falls by 10: the first epoch stays the best.
+Experiment stopping_after(std::int64_t patience, bool restore_best) {
+  Experiment experiment = with_dropout_and_batch_norm();
+  experiment.training.epochs = 6;
+  experiment.early_stopping = {.patience = patience, .min_delta = 10, .restore_best = restore_best};
+  return experiment;
+}
+
+TEST_F(TrainerTest, StoppedReplicasKeepTheirParametersWhileOthersTrainOn) {
+  std::vector<Experiment> replicas = {stopping_after(2, true), stopping_after(3, false),
+                                      stopping_after(100, true)};
+  replicas[2].early_stopping.min_delta = 0;
+  Trainer trainer(device(), replicas, train_, test_);
+  RecordingObserver observer;
+  const std::vector<EpochMetrics> last = trainer.train(observer);
+  EXPECT_EQ(trainer.early_stop(0), (EarlyStop{1, 3, true}));
+  EXPECT_EQ(trainer.early_stop(1), (EarlyStop{1, 4, false}));
+  EXPECT_EQ(trainer.early_stop(2)->stopped_epoch, std::nullopt);
+  EXPECT_EQ(observer.epochs[0].size(), 3u);
+  EXPECT_EQ(observer.epochs[1].size(), 4u);
+  EXPECT_EQ(observer.epochs[2].size(), 6u);
+  EXPECT_EQ(observer.steps[0].size(), 15u);
+  EXPECT_EQ(trainer.steps(0), 15);
+  EXPECT_EQ(trainer.steps(2), 30);
+
+  const std::vector<EvaluationMetrics> now = trainer.evaluate_test();
+  constexpr std::int64_t kKept[] = {1, 4};  // epochs behind the parameters
+  for (std::uint32_t r = 0; r < 2; ++r) {
+    EXPECT_EQ(last[r].epoch, kKept[r]);
+    EXPECT_EQ(numbers(now[r]), numbers(last[r].test));
+    Experiment plain = with_dropout_and_batch_norm();
+    plain.training.epochs = kKept[r];
+    EXPECT_TRUE(trainer.parameters(r) == train({plain}).front().parameters) << r;
+  }
+  EXPECT_EQ(last[2].epoch, trainer.early_stop(2)->best_epoch);
+  EXPECT_EQ(numbers(now[2]), numbers(last[2].test));
+}
+
+TEST_F(TrainerTest, StoppedReplicasEqualSingleRuns) {
+  std::vector<Experiment> replicas = {stopping_after(1, true), stopping_after(3, true)};
+  replicas[1].early_stopping.min_delta = 0;
+  replicas[1].training.seed += 1;
+  expect_replicas_equal_singles(replicas);
+}
+
+TEST_F(TrainerTest, EndsWhenAllHaveStopped) {
+  Trainer trainer(device(), {stopping_after(1, true), stopping_after(2, true)}, train_, test_);
+  struct Ends : TrainObserver {
+    void on_epoch_end(std::int64_t epoch) override { last = epoch; }
+    std::int64_t last = 0;
+  } ends;
+  trainer.train(ends);
+  EXPECT_EQ(ends.last, 3);
+}
+
+TEST_F(TrainerTest, RefusesToFollowAValidationThatIsNone) {
+  const auto refused = [&](Experiment experiment, const char* part) {
+    experiment.data.split.kind = SplitRule::Kind::none;
+    expect_error<UsageError>([&] { Trainer(device(), {experiment}, train_, test_); },
+                             {part, "data.split is none"});
+  };
+  Experiment plateau = small_experiment(kSide);
+  plateau.schedule.kind = ScheduleKind::plateau;
+  refused(plateau, "schedule.kind");
+  refused(stopping_after(1, true), "early_stopping.patience");
 }
 
 // 300 images, a tenth validates: 270 in batches of 64 are 4 full ones and one of 14.
