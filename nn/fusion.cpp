@@ -64,6 +64,8 @@ bool fuse_bias(Graph& graph, std::size_t index) {
   return true;
 }
 
+// Where the derivative needs the input, the backward operation reads it too, and the two stay
+// apart.
 bool fuse_activation(Graph& graph, std::size_t index) {
   const auto* activation = as<ActivationForward>(graph, index);
   if (!activation) return false;
@@ -84,11 +86,11 @@ bool fuse_activation_gradient(Graph& graph, std::size_t index) {
   const std::size_t producer = sole_producer(graph, backward->dy(), index);
   const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
   if (!gemm || !plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
-  // The kernel reads the activation's output with the layout of the product.
-  if (graph.value(backward->y()).shape != graph.value(gemm->c()).shape) return false;
+  // The kernel reads the activation's output (or input) with the layout of the product.
+  if (graph.value(backward->operand()).shape != graph.value(gemm->c()).shape) return false;
   GemmEpilogue epilogue;
   epilogue.gradient_activation = backward->activation();
-  epilogue.gradient_output = backward->y();
+  epilogue.gradient_output = backward->operand();
   merge(graph, index, producer,
         std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), backward->dx(), epilogue),
         gemm->label);

@@ -21,12 +21,27 @@ struct ForwardPush {
 
 // Mirrors shaders/activation_backward.comp.
 struct BackwardPush {
-  std::uint32_t count, dy_replica, y_replica, dx_replica;
+  std::uint32_t count, dy_replica, operand_replica, dx_replica;
   float alpha;
 };
 
 // Floating point operations per element, a division or exponential counted as one.
-double operations_per_element(Activation kind) { return kind == Activation::relu ? 1 : 8; }
+double operations_per_element(Activation kind) {
+  switch (kind) {
+    case Activation::none:
+    case Activation::relu:
+    case Activation::leaky_relu:
+      return 1;
+    case Activation::gelu:
+      return 24;
+    default:
+      return 8;
+  }
+}
+
+bool has_alpha(Activation kind) {
+  return kind == Activation::elu || kind == Activation::leaky_relu;
+}
 
 }  // namespace
 
@@ -42,17 +57,26 @@ std::string_view to_string(Activation kind) {
       return "sigmoid";
     case Activation::elu:
       return "elu";
+    case Activation::leaky_relu:
+      return "leaky_relu";
+    case Activation::gelu:
+      return "gelu";
+    case Activation::silu:
+      return "silu";
   }
   return "?";
+}
+
+bool derivative_needs_input(Activation kind) {
+  return kind == Activation::gelu || kind == Activation::silu;
 }
 
 ValueId activation(Graph& graph, ValueId x, const ActivationSpec& activation,
                    std::string_view label) {
   if (activation.kind == Activation::none) return x;
-  if (activation.kind == Activation::elu &&
-      !(activation.alpha > 0 && std::isfinite(activation.alpha))) {
-    throw Error(fmt::format("[activation] {}: expected a positive alpha for elu, found {}", label,
-                            activation.alpha));
+  if (has_alpha(activation.kind) && !(activation.alpha > 0 && std::isfinite(activation.alpha))) {
+    throw Error(fmt::format("[activation] {}: expected a positive alpha for {}, found {}", label,
+                            to_string(activation.kind), activation.alpha));
   }
   const ValueId y = graph.add_activation(fmt::format("{}.{}", label, to_string(activation.kind)),
                                          graph.value(x).shape);
@@ -64,8 +88,10 @@ void ActivationForward::differentiate(Differentiator& differentiator) const {
   const ValueId dy = differentiator.gradient_of(y());
   if (!differentiator.needs_gradient(x())) return;
   const ValueId dx = differentiator.new_gradient(x());
-  differentiator.graph().add(std::make_unique<ActivationBackward>(dy, y(), dx, activation_)).label =
-      label;
+  const ValueId operand = derivative_needs_input(activation_.kind) ? x() : y();
+  differentiator.graph()
+      .add(std::make_unique<ActivationBackward>(dy, operand, dx, activation_))
+      .label = label;
 }
 
 void ActivationForward::lower(Lowering& l) const {
@@ -90,14 +116,14 @@ void ActivationForward::reference(ReferenceMemory& memory) const {
 }
 
 void ActivationBackward::lower(Lowering& l) const {
-  const std::int64_t size = l.layout(y()).size();
+  const std::int64_t size = l.layout(operand()).size();
   PlannedDispatch d;
   d.label = fmt::format("{} {} backward", label, to_string(activation_.kind));
   d.shader = "activation_backward";
   d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
-  d.bindings = {l.read(dy()), l.read(y()), l.write(dx())};
+  d.bindings = {l.read(dy()), l.read(operand()), l.write(dx())};
   d.push = push_bytes(BackwardPush{to_u32(size / 4), l.replica_stride(dy()) / 4,
-                                   l.replica_stride(y()) / 4, l.replica_stride(dx()) / 4,
+                                   l.replica_stride(operand()) / 4, l.replica_stride(dx()) / 4,
                                    activation_.alpha});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
   d.flops = 3.0 * static_cast<double>(size);
@@ -108,7 +134,7 @@ void ActivationBackward::lower(Lowering& l) const {
 void ActivationBackward::reference(ReferenceMemory& memory) const {
   for (std::size_t i = 0; i < memory[dx()].size(); ++i) {
     memory[dx()][i] =
-        memory[dy()][i] * reference::activation_derivative(activation_, memory[y()][i]);
+        memory[dy()][i] * reference::activation_derivative(activation_, memory[operand()][i]);
   }
 }
 

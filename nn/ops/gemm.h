@@ -25,7 +25,8 @@ std::string_view to_string(GemmForm form);
 struct GemmEpilogue {
   ValueId bias = kNoValue;  // [N], added to every row
   ActivationSpec activation;
-  // C is multiplied by the derivative of this activation, taken from its output [M, N].
+  // C is multiplied by the derivative of this activation, taken from its output [M, N], or from its
+  // input where derivative_needs_input.
   ActivationSpec gradient_activation;
   ValueId gradient_output = kNoValue;
   ValueId column_sum = kNoValue;  // tn: output [M], sum of A over K (the bias gradient)

@@ -7,7 +7,7 @@ namespace vktrain::nn::reference {
 
 // y = f(x)
 double activation(const ActivationSpec& activation, double x);
-// f'(x) as a function of y = f(x)
-double activation_derivative(const ActivationSpec& activation, double y);
+// f'(x) as a function of `operand`: x where derivative_needs_input, else y = f(x)
+double activation_derivative(const ActivationSpec& activation, double operand);
 
 }  // namespace vktrain::nn::reference

@@ -11,6 +11,7 @@
 #include "nn/operation.h"
 #include "nn/ops/add.h"
 #include "nn/ops/bias_add.h"
+#include "nn/ops/gemm.h"
 #include "tests/nn/small_network.h"
 #include "tests/support/device_fixture.h"
 
@@ -48,7 +49,10 @@ std::size_t expected_savings(const std::vector<NetworkLayer>& layers,
     if (layers[i].kind == Kind::linear) {
       if (layers[i].bias) saved += (options.bias ? 1u : 0u) + (options.bias_gradient ? 1u : 0u);
       const bool bare_product = !layers[i].bias || options.bias;
-      if (options.activation && then_activation && bare_product) ++saved;
+      // A derivative that reads the activation's input keeps it alive.
+      const bool one_reader =
+          then_activation && !derivative_needs_input(layers[i + 1].activation.kind);
+      if (options.activation && one_reader && bare_product) ++saved;
     }
     // The gradient of an activation's output comes straight out of the next layer's product.
     if (layers[i].kind == Kind::activation && options.activation_gradient && then_linear) ++saved;
@@ -152,6 +156,28 @@ TEST(Fusion, GradientsThatAreKeptSurvive) {
   network.graph.keep(hidden_gradient);
   fuse(network.graph);
   EXPECT_EQ(count(network.graph, "activation_backward"), 1u);
+}
+
+// The activation stays apart, because its derivative reads what stands before it; the derivative
+// still goes into the product of the gradient, which takes it from that operand.
+TEST(Fusion, DerivativesOfTheInputKeepTheInput) {
+  for (const Activation kind : {Activation::gelu, Activation::silu}) {
+    Network network(4, {NetworkLayer::linear(8), NetworkLayer::act(kind), NetworkLayer::linear(3)});
+    fuse(network.graph);
+    EXPECT_EQ(count(network.graph, "activation_forward"), 1u);
+    EXPECT_EQ(count(network.graph, "activation_backward"), 0u);
+    EXPECT_EQ(count(network.graph, "bias_add"), 0u);
+    EXPECT_EQ(network.graph.operations().size(), 7u);
+    std::size_t readers = 0;
+    for (const auto& operation : network.graph.operations()) {
+      const auto* gemm = dynamic_cast<const Gemm*>(operation.get());
+      if (!gemm || gemm->epilogue().gradient_output == kNoValue) continue;
+      EXPECT_EQ(gemm->epilogue().gradient_output, network.outputs[0]);
+      EXPECT_EQ(gemm->epilogue().gradient_activation.kind, kind);
+      ++readers;
+    }
+    EXPECT_EQ(readers, 1u);
+  }
 }
 
 // y and relu(y) are both used: y must stay.

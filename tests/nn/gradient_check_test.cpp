@@ -67,7 +67,10 @@ TEST(GradientCheck, EveryActivation) {
                                     {Activation::tanh, 1.0f},
                                     {Activation::sigmoid, 1.0f},
                                     {Activation::elu, 1.0f},
-                                    {Activation::elu, 0.3f}}) {
+                                    {Activation::elu, 0.3f},
+                                    {Activation::leaky_relu, 0.2f},
+                                    {Activation::gelu, 1.0f},
+                                    {Activation::silu, 1.0f}}) {
     check_network({NetworkLayer::linear(7), NetworkLayer::act(kind, alpha), NetworkLayer::linear(6),
                    NetworkLayer::act(kind, alpha), NetworkLayer::linear(4)});
   }

@@ -50,8 +50,9 @@ std::string to_string(const std::vector<NetworkLayer>& layers) {
 }
 
 std::vector<NetworkLayer> random_layers(PhiloxRng& rng, std::int64_t classes) {
-  constexpr Activation kActivations[] = {Activation::relu, Activation::tanh, Activation::sigmoid,
-                                         Activation::elu};
+  constexpr Activation kActivations[] = {
+      Activation::relu,       Activation::tanh, Activation::sigmoid, Activation::elu,
+      Activation::leaky_relu, Activation::gelu, Activation::silu};
   std::vector<NetworkLayer> layers;
   const std::uint32_t hidden = 1 + rng.below(3);
   for (std::uint32_t i = 0; i < hidden; ++i) {
@@ -69,7 +70,7 @@ std::vector<NetworkLayer> random_layers(PhiloxRng& rng, std::int64_t classes) {
           layers.push_back(NetworkLayer::skip());
           break;
         default:
-          layers.push_back(NetworkLayer::act(kActivations[rng.below(4)]));
+          layers.push_back(NetworkLayer::act(kActivations[rng.below(7)], 0.5f));
       }
     }
   }

@@ -55,6 +55,36 @@ std::vector<double> to_doubles(const std::vector<std::uint32_t>& words, DType dt
   return values;
 }
 
+// Vulkan grants exp an error of 3 + 2 |x| units; tanh and elu need it for |x| around 1 only, where
+// e^x still counts, sigmoid and silu over the whole range, gelu (whose argument is x^2 / 2, itself
+// rounded) up to 13 deviations.
+double activation_units(Activation kind, double range) {
+  if (kind == Activation::sigmoid || kind == Activation::silu) {
+    return 8 + 2 * std::min(range, 88.0);
+  }
+  return kind == Activation::gelu ? 8 + 3 * std::min(range * range / 2, 85.0) : 16;
+}
+
+// 1 - y^2 and y (1 - y) cancel: an error of a rounding of 1 (or y) times the gradient. So do the
+// two terms of the derivatives of gelu and silu, around their minimum.
+std::optional<Tolerance> activation_tolerance(const Operation& operation,
+                                              const ReferenceMemory& memory) {
+  // What is left past the range of exp: x times the smallest normal number.
+  constexpr double kUnderflow = 1e-28;
+  if (const auto* forward = dynamic_cast<const ActivationForward*>(&operation)) {
+    return Tolerance{
+        .relative = activation_units(forward->activation().kind, largest(memory[forward->x()])),
+        .absolute = kUnderflow};
+  }
+  const auto* backward = dynamic_cast<const ActivationBackward*>(&operation);
+  if (!backward) return std::nullopt;
+  const Activation kind = backward->activation().kind;
+  const double scale = largest(memory[backward->dy()]);
+  if (!derivative_needs_input(kind)) return Tolerance{.relative = 4, .absolute = scale};
+  return Tolerance{.relative = activation_units(kind, largest(memory[backward->operand()])),
+                   .absolute = 4 * scale};
+}
+
 // Elementwise operations round once or evaluate a function; sums add the terms' roundings, which
 // grow like the square root of their number.
 Tolerance default_tolerance(const Operation& operation, const ReferenceMemory& memory) {
@@ -63,7 +93,7 @@ Tolerance default_tolerance(const Operation& operation, const ReferenceMemory& m
     const auto rows = static_cast<double>(memory.shape(sum->x())[0]);
     return {.relative = 2, .absolute = 4 * std::sqrt(rows) * largest(memory[sum->x()])};
   }
-  return {};
+  return activation_tolerance(operation, memory).value_or(Tolerance{});
 }
 
 void compare(const std::string& what, const std::vector<double>& reference,
