@@ -6,6 +6,7 @@
 
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
+#include "nn/ops/batch_norm2d.h"
 #include "nn/ops/column_tile.h"
 #include "nn/reference/batch_norm.h"
 #include "nn/reference/reference_memory.h"
@@ -36,13 +37,25 @@ struct BackwardPush {
   float epsilon;
 };
 
+// [batch, C] or [batch, C, H, W]
+bool has_channels(const Shape& shape) { return shape.rank() == 2 || shape.rank() == 4; }
+
+Error unexpected_input(const Shape& found, std::string_view channels, std::string_view label) {
+  const std::string vector = fmt::format("[batch, {}]", channels);
+  const std::string image = fmt::format("[batch, {}, height, width]", channels);
+  const std::string expected = found.rank() == 2   ? vector
+                               : found.rank() == 4 ? image
+                                                   : vector + " or " + image;
+  return Error(fmt::format("[batch_norm] {}: expected input of shape {}, found {}", label, expected,
+                           to_string(found)));
+}
+
 void check(const Graph& graph, ValueId x, const BatchNormParameters& parameters,
            std::string_view label) {
   const Shape& shape = graph.value(x).shape;
   const std::int64_t channels = graph.value(parameters.weight).shape[0];
-  if (shape.rank() != 2 || shape[1] != channels) {
-    throw Error(fmt::format("[batch_norm] {}: expected input of shape [batch, {}], found {}", label,
-                            channels, to_string(shape)));
+  if (!has_channels(shape) || shape[1] != channels) {
+    throw unexpected_input(shape, fmt::format("{}", channels), label);
   }
   for (ValueId id :
        {parameters.weight, parameters.bias, parameters.running_mean, parameters.running_var}) {
@@ -55,15 +68,12 @@ void check(const Graph& graph, ValueId x, const BatchNormParameters& parameters,
 
 BatchNormParameters declare(Graph& graph, ValueId x, std::string_view label) {
   const Shape shape = graph.value(x).shape;
-  if (shape.rank() != 2) {
-    throw Error(fmt::format("[batch_norm] {}: expected input of shape [batch, channels], found {}",
-                            label, to_string(shape)));
-  }
+  if (!has_channels(shape)) throw unexpected_input(shape, "channels", label);
   return batch_norm_parameters(graph, shape[1], label);
 }
 
 void check_batch(const Shape& x, std::string_view label) {
-  if (x[0] > 1) return;
+  if (x.elements() > x[1]) return;
   throw Error(fmt::format(
       "[batch_norm] {}: expected more than 1 value per channel when training, found input of shape "
       "{}; use a batch size that leaves no last batch of 1",
@@ -171,6 +181,7 @@ void BatchNormEval::differentiate(Differentiator& differentiator) const {
 
 void BatchNormTrain::lower(Lowering& l) const {
   check_batch(l.graph().value(x()).shape.with_batch(l.batch()), label);
+  if (l.graph().value(x()).shape.rank() == 4) return batch_norm2d::lower(*this, l);
   const Layout layout = l.layout(x());
   const auto n = static_cast<double>(layout.rows);
   PlannedDispatch d;
@@ -213,6 +224,7 @@ void BatchNormTrain::reference(ReferenceMemory& memory) const {
   const auto channels = static_cast<std::size_t>(shape[1]);
   reference::batch_norm_train({.rows = shape[0],
                                .channels = shape[1],
+                               .plane = shape.elements_per_row() / shape[1],
                                .epsilon = options_.epsilon,
                                .momentum = options_.momentum,
                                .x = memory[x()],
@@ -226,6 +238,7 @@ void BatchNormTrain::reference(ReferenceMemory& memory) const {
 }
 
 void BatchNormEval::lower(Lowering& l) const {
+  if (l.graph().value(x()).shape.rank() == 4) return batch_norm2d::lower(*this, l);
   const Layout layout = l.layout(x());
   const std::uint32_t workgroup = column_tile::workgroup(l.device());
   PlannedDispatch d;
@@ -262,6 +275,7 @@ void BatchNormEval::reference(ReferenceMemory& memory) const {
   const std::vector<double> inv_std = inverse_std(memory[running_var()], options_.epsilon);
   reference::batch_norm_apply({.rows = shape[0],
                                .channels = shape[1],
+                               .plane = shape.elements_per_row() / shape[1],
                                .x = memory[x()],
                                .weight = memory[weight()],
                                .bias = memory[bias()],
@@ -271,6 +285,7 @@ void BatchNormEval::reference(ReferenceMemory& memory) const {
 }
 
 void BatchNormBackward::lower(Lowering& l) const {
+  if (l.graph().value(x()).shape.rank() == 4) return batch_norm2d::lower(*this, l);
   const Layout layout = l.layout(x());
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm backward", label);
@@ -308,6 +323,7 @@ void BatchNormBackward::reference(ReferenceMemory& memory) const {
       training_ ? memory[scale()] : inverse_std(memory[scale()], options_.epsilon);
   reference::batch_norm_backward({.rows = shape[0],
                                   .channels = shape[1],
+                                  .plane = shape.elements_per_row() / shape[1],
                                   .training = training_,
                                   .dy = memory[dy()],
                                   .x = memory[x()],

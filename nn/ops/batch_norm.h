@@ -1,8 +1,8 @@
 // Batch normalisation (Ioffe & Szegedy 2015) with PyTorch's definitions:
 //   y = weight * (x - mean) / sqrt(var + epsilon) + bias
-// Training takes mean and biased variance of the batch, per channel, and moves the running
-// statistics: running = (1 - momentum) * running + momentum * batch, with the unbiased variance.
-// Evaluation takes the running statistics.
+// Training takes mean and biased variance of the batch, per channel over all positions, and moves
+// the running statistics: running = (1 - momentum) * running + momentum * batch, with the unbiased
+// variance. Evaluation takes the running statistics.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,9 @@ struct BatchNormParameters {
 BatchNormParameters batch_norm_parameters(Graph& graph, std::int64_t channels,
                                           std::string_view label);
 
-// x [batch, C] -> y of the same shape; declare the parameters by `label`. Throw Error for another
-// rank. Planning the training form for a batch of 1 throws Error: there is no variance.
+// x [batch, C] or [batch, C, H, W] -> y of the same shape; declare the parameters by `label`. Throw
+// Error for another rank. Planning the training form for one value per channel, a batch of 1 with
+// planes of 1 x 1, throws Error: there is no variance.
 ValueId batch_norm_train(Graph& graph, ValueId x, const BatchNormOptions& options,
                          std::string_view label);
 ValueId batch_norm_eval(Graph& graph, ValueId x, const BatchNormOptions& options,

@@ -3,18 +3,28 @@
 #include <cmath>
 
 namespace vktrain::nn::reference {
+namespace {
+
+// Calls visit(i) for the elements of channel j.
+template <class Arguments, class Visit>
+void for_channel(const Arguments& a, std::size_t j, const Visit& visit) {
+  const auto channels = static_cast<std::size_t>(a.channels);
+  const auto plane = static_cast<std::size_t>(a.plane);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(a.rows); ++row) {
+    const std::size_t begin = (row * channels + j) * plane;
+    for (std::size_t i = begin; i < begin + plane; ++i) visit(i);
+  }
+}
+
+}  // namespace
 
 void batch_norm_train(const BatchNormTrain& a) {
-  const auto rows = static_cast<std::size_t>(a.rows), c = static_cast<std::size_t>(a.channels);
-  const auto n = static_cast<double>(a.rows);
-  for (std::size_t j = 0; j < c; ++j) {
+  const auto n = static_cast<double>(a.rows * a.plane);
+  for (std::size_t j = 0; j < static_cast<std::size_t>(a.channels); ++j) {
     double sum = 0, squares = 0;
-    for (std::size_t i = 0; i < rows; ++i) sum += a.x[i * c + j];
+    for_channel(a, j, [&](std::size_t i) { sum += a.x[i]; });
     const double mean = sum / n;
-    for (std::size_t i = 0; i < rows; ++i) {
-      const double d = a.x[i * c + j] - mean;
-      squares += d * d;
-    }
+    for_channel(a, j, [&](std::size_t i) { squares += (a.x[i] - mean) * (a.x[i] - mean); });
     a.mean[j] = mean;
     a.inv_std[j] = 1 / std::sqrt(squares / n + a.epsilon);
     a.running_mean[j] = (1 - a.momentum) * a.running_mean[j] + a.momentum * mean;
@@ -22,6 +32,7 @@ void batch_norm_train(const BatchNormTrain& a) {
   }
   batch_norm_apply({.rows = a.rows,
                     .channels = a.channels,
+                    .plane = a.plane,
                     .x = a.x,
                     .weight = a.weight,
                     .bias = a.bias,
@@ -31,31 +42,28 @@ void batch_norm_train(const BatchNormTrain& a) {
 }
 
 void batch_norm_apply(const BatchNormApply& a) {
-  const auto c = static_cast<std::size_t>(a.channels);
-  for (std::size_t row = 0; row < static_cast<std::size_t>(a.rows); ++row) {
-    for (std::size_t j = 0; j < c; ++j) {
-      const std::size_t i = row * c + j;
+  for (std::size_t j = 0; j < static_cast<std::size_t>(a.channels); ++j) {
+    for_channel(a, j, [&](std::size_t i) {
       a.y[i] = a.weight[j] * (a.x[i] - a.mean[j]) * a.inv_std[j] + a.bias[j];
-    }
+    });
   }
 }
 
 void batch_norm_backward(const BatchNormBackward& a) {
-  const auto rows = static_cast<std::size_t>(a.rows), c = static_cast<std::size_t>(a.channels);
-  const auto n = static_cast<double>(a.rows);
-  for (std::size_t j = 0; j < c; ++j) {
-    const auto xhat = [&](std::size_t i) { return (a.x[i * c + j] - a.mean[j]) * a.inv_std[j]; };
+  const auto n = static_cast<double>(a.rows * a.plane);
+  for (std::size_t j = 0; j < static_cast<std::size_t>(a.channels); ++j) {
+    const auto xhat = [&](std::size_t i) { return (a.x[i] - a.mean[j]) * a.inv_std[j]; };
     double sum = 0, sum_xhat = 0;
-    for (std::size_t i = 0; i < rows; ++i) {
-      sum += a.dy[i * c + j];
-      sum_xhat += a.dy[i * c + j] * xhat(i);
-    }
+    for_channel(a, j, [&](std::size_t i) {
+      sum += a.dy[i];
+      sum_xhat += a.dy[i] * xhat(i);
+    });
     a.dbias[j] = sum;
     a.dweight[j] = sum_xhat;
-    for (std::size_t i = 0; i < rows; ++i) {
+    for_channel(a, j, [&](std::size_t i) {
       const double through_statistics = a.training ? sum / n + xhat(i) * sum_xhat / n : 0;
-      a.dx[i * c + j] = a.weight[j] * a.inv_std[j] * (a.dy[i * c + j] - through_statistics);
-    }
+      a.dx[i] = a.weight[j] * a.inv_std[j] * (a.dy[i] - through_statistics);
+    });
   }
 }
 

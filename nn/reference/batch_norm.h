@@ -1,5 +1,5 @@
-// Double-precision twins of nn/ops/batch_norm. Matrices [rows, channels] are row-major without
-// padding, everything else is [channels].
+// Double-precision twins of nn/ops/batch_norm. x, y and their gradients are
+// [rows, channels, plane], row-major without padding, everything else is [channels].
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,13 @@
 
 namespace vktrain::nn::reference {
 
-// mean = sum x / N, var = sum (x - mean)^2 / N, inv_std = 1 / sqrt(var + epsilon),
-// y = weight * (x - mean) * inv_std + bias;
-// running = (1 - momentum) * running + momentum * (mean, var * N / (N - 1)).
+// With N = rows * plane: mean = sum x / N, var = sum (x - mean)^2 / N, inv_std = 1 / sqrt(var +
+// epsilon), y = weight * (x - mean) * inv_std + bias; running = (1 - momentum) * running + momentum
+// * (mean, var * N / (N - 1)).
 struct BatchNormTrain {
   std::int64_t rows = 0;
   std::int64_t channels = 0;
+  std::int64_t plane = 1;
   double epsilon = 0;
   double momentum = 0;
   std::span<const double> x, weight, bias;
@@ -24,6 +25,7 @@ void batch_norm_train(const BatchNormTrain& a);
 struct BatchNormApply {
   std::int64_t rows = 0;
   std::int64_t channels = 0;
+  std::int64_t plane = 1;
   std::span<const double> x, weight, bias, mean, inv_std;
   std::span<double> y;
 };
@@ -35,6 +37,7 @@ void batch_norm_apply(const BatchNormApply& a);
 struct BatchNormBackward {
   std::int64_t rows = 0;
   std::int64_t channels = 0;
+  std::int64_t plane = 1;
   bool training = true;
   std::span<const double> dy, x, mean, inv_std, weight;
   std::span<double> dx, dweight, dbias;

@@ -4,6 +4,7 @@
 
 #include "nn/ops/activation.h"
 #include "runtime/error.h"
+#include "tests/nn/ops/image_case.h"
 #include "tests/nn/ops/op_test.h"
 
 namespace vktrain::testing {
@@ -20,7 +21,7 @@ struct Settings {
 };
 
 // What the roundings are measured by. Forward: the terms weight * xhat and bias. Backward: the
-// gradients, times weight / std, and for the sums times xhat and the root of the number of rows.
+// gradients, times weight / std, and for the sums times xhat and the root of their number.
 std::optional<Tolerance> tolerance(const Operation& operation, ValueId output,
                                    const ReferenceMemory& memory) {
   if (const auto* train = dynamic_cast<const BatchNormTrain*>(&operation)) {
@@ -33,14 +34,23 @@ std::optional<Tolerance> tolerance(const Operation& operation, ValueId output,
   }
   const auto* backward = dynamic_cast<const BatchNormBackward*>(&operation);
   if (!backward) return std::nullopt;
-  const auto rows = static_cast<double>(memory.shape(backward->x())[0]);
+  const Shape x = memory.shape(backward->x());
+  const auto n = static_cast<double>(x.elements()) / static_cast<double>(x[1]);
   const double dy = largest(memory[backward->dy()]);
-  if (output == backward->dbias()) return Tolerance{4, 2 * std::sqrt(rows) * dy};
+  if (output == backward->dbias()) return Tolerance{4, 2 * std::sqrt(n) * dy};
   // |xhat| <= sqrt(N) in training; in evaluation the running statistics are those of N(0, 1).
-  if (output == backward->dweight()) return Tolerance{8, 8 * std::sqrt(rows) * dy * 3};
+  if (output == backward->dweight()) return Tolerance{8, 8 * std::sqrt(n) * dy * 3};
   double inv_std = 1;
   if (backward->training()) inv_std = largest(memory[backward->scale()]);
   return Tolerance{8, 16 * dy * largest(memory[backward->weight()]) * inv_std};
+}
+
+ValueId value_named(const Graph& graph, std::string_view name) {
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (graph.value(id).name == name) return id;
+  }
+  ADD_FAILURE() << "no value " << name;
+  return 0;
 }
 
 class BatchNormTest : public OpTest {
@@ -52,12 +62,30 @@ class BatchNormTest : public OpTest {
     c.columns = columns;
     c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
     c.seed = seed;
-    c.runs = s.runs;
-    c.input_gradient = s.input_gradient;
-    c.build = [training = s.training](Graph& graph, ValueId x) {
+    c.build = build(s);
+    set(c, s);
+    return c;
+  }
+
+  static OpCase make_case(const ImageShape& image, std::uint64_t seed, const Settings& s) {
+    OpCase c = image_case(image, seed, build(s));
+    set(c, s);
+    return c;
+  }
+
+  static std::int64_t at_least_two(std::int64_t batch) { return std::max<std::int64_t>(batch, 2); }
+
+ private:
+  static std::function<ValueId(Graph&, ValueId)> build(const Settings& s) {
+    return [training = s.training](Graph& graph, ValueId x) {
       return training ? batch_norm_train(graph, x, BatchNormOptions{}, "op")
                       : batch_norm_eval(graph, x, BatchNormOptions{}, "op");
     };
+  }
+
+  static void set(OpCase& c, const Settings& s) {
+    c.runs = s.runs;
+    c.input_gradient = s.input_gradient;
     c.fill = [s](const Value& value, std::size_t count, std::uint32_t,
                  PhiloxRng& rng) -> std::optional<std::vector<std::uint32_t>> {
       if (value.name == "input") return words_of(normal_values(count, rng, s.mean, s.deviation));
@@ -69,10 +97,7 @@ class BatchNormTest : public OpTest {
     c.tolerance = tolerance;
     // The device holds the mean as a sum of two floats; see MeanIsASumOfTwoFloats.
     c.ignore = [](const Value& value) { return value.name == "op.mean"; };
-    return c;
   }
-
-  static std::int64_t at_least_two(std::int64_t batch) { return std::max<std::int64_t>(batch, 2); }
 };
 
 TEST_F(BatchNormTest, TrainMatchesReference) {
@@ -123,11 +148,8 @@ TEST_F(BatchNormTest, RunningVarianceIsUnbiased) {
   const OpGraph ops(c);
   OpRun run(device(), ops, 2, 1);
   run.run();
-  for (ValueId id = 0; id < ops.graph.value_count(); ++id) {
-    const std::string& name = ops.graph.value(id).name;
-    if (name != "op.running_mean" && name != "op.running_var") continue;
-    EXPECT_NEAR(run.floats(id, 0)[0], name == "op.running_mean" ? 0.2 : 1.1, 1e-7) << name;
-  }
+  EXPECT_NEAR(run.floats(value_named(ops.graph, "op.running_mean"), 0)[0], 0.2, 1e-7);
+  EXPECT_NEAR(run.floats(value_named(ops.graph, "op.running_var"), 0)[0], 1.1, 1e-7);
 }
 
 TEST_F(BatchNormTest, MeanIsASumOfTwoFloats) {
@@ -146,39 +168,139 @@ TEST_F(BatchNormTest, MeanIsASumOfTwoFloats) {
   }
 }
 
+TEST_F(BatchNormTest, TrainMatchesReferenceForImages) {
+  std::uint64_t seed = 300;
+  for (const ImageShape& image : odd_images(26, 31)) {
+    if (image.batch * image.height * image.width == 1) continue;
+    check(make_case(image, ++seed, {}));
+  }
+}
+
+TEST_F(BatchNormTest, EvalMatchesReferenceForImages) {
+  std::uint64_t seed = 350;
+  for (const ImageShape& image : odd_images(22, 37)) {
+    check(make_case(image, ++seed, {.training = false}));
+  }
+}
+
+// Several workgroups of columns and chunks of rows.
+TEST_F(BatchNormTest, ManyColumnsAndChunksOfImages) {
+  check(make_case({200, 6, 14, 14}, 371, {}));
+  check(make_case({150, 20, 7, 7}, 372, {}));
+  check(make_case({130, 3, 13, 13}, 373, {.training = false}));
+}
+
+TEST_F(BatchNormTest, LargeMeanOfImagesCostsNoDigits) {
+  std::uint64_t seed = 400;
+  for (double mean : {1e2, -1e4, 1e6}) {
+    for (const ImageShape& image : {ImageShape{65, 5, 7, 7}, ImageShape{3, 2, 8, 8}}) {
+      check(make_case(image, ++seed, {.mean = mean}));
+      check(make_case(image, ++seed, {.mean = mean, .input_gradient = false}));
+    }
+  }
+}
+
+// The first position of every plane, and the first images, are far from the rest, so that sums of
+// squares around them lose digits.
+TEST_F(BatchNormTest, OutliersInFrontCostsNoDigits) {
+  OpCase c = make_case({130, 2, 5, 7}, 410, {.input_gradient = false});
+  c.fill = [](const Value& value, std::size_t count, std::uint32_t,
+              PhiloxRng& rng) -> std::optional<std::vector<std::uint32_t>> {
+    if (value.name != "input") return std::nullopt;
+    std::vector<float> values = normal_values(count, rng);
+    for (std::size_t column : {std::size_t{0}, std::size_t{35}}) {
+      for (std::size_t row = 0; row < 130; ++row) values[row * 70 + column] += 1000;
+      for (std::size_t i = 0; i < 35; ++i) values[column + i] -= 100;
+    }
+    return words_of(values);
+  };
+  check(c);
+}
+
+TEST_F(BatchNormTest, RunningStatisticsOfImagesFollowSeveralSteps) {
+  check(make_case({65, 3, 5, 3}, 420, {.runs = 4}));
+  check(make_case({1, 6, 4, 4}, 421, {.mean = 5, .runs = 4}));
+}
+
+// By hand: the values 1, 3, 1, 3 of two planes: mean 2, unbiased variance 4 / 3.
+TEST_F(BatchNormTest, RunningVarianceOfImagesCountsEveryPosition) {
+  OpCase c = make_case({2, 1, 1, 2}, 3, {.input_gradient = false});
+  c.replicas = 1;
+  c.fill = [](const Value& value, std::size_t count, std::uint32_t,
+              PhiloxRng&) -> std::optional<std::vector<std::uint32_t>> {
+    if (value.name == "input") return words_of({1, 3, 1, 3});
+    if (value.name == "op.running_var") return words_of(std::vector<float>(count, 1));
+    if (value.name == "op.running_mean") return words_of(std::vector<float>(count, 0));
+    return std::nullopt;
+  };
+  const OpGraph ops(c);
+  OpRun run(device(), ops, 2, 1);
+  run.run();
+  EXPECT_NEAR(run.floats(value_named(ops.graph, "op.running_mean"), 0)[0], 0.2, 1e-7);
+  EXPECT_NEAR(run.floats(value_named(ops.graph, "op.running_var"), 0)[0], 0.9 + 0.4 / 3, 1e-7);
+}
+
+TEST_F(BatchNormTest, MeanOfImagesIsASumOfTwoFloats) {
+  const ImageShape image{129, 3, 5, 5};
+  const OpGraph ops(make_case(image, 9, {.mean = 1e5, .input_gradient = false}));
+  OpRun run(device(), ops, image.batch, 1);
+  run.run();
+  const std::vector<float> mean = run.floats(value_named(ops.graph, "op.mean"), 0);
+  const std::vector<float> x = run.floats(ops.x, 0);
+  for (std::size_t c = 0; c < 3; ++c) {
+    double expected = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (i / 25 % 3 == c) expected += static_cast<double>(x[i]) / (129 * 25);
+    }
+    EXPECT_NEAR(static_cast<double>(mean[c]) + static_cast<double>(mean[3 + c]), expected, 1e-6);
+  }
+}
+
 TEST_F(BatchNormTest, Gradients) {
   check_gradients(make_case(7, 5, 1, {}));
   check_gradients(make_case(7, 5, 2, {.training = false}));
+  check_gradients(make_case({3, 2, 3, 2}, 3, {}));
+  check_gradients(make_case({3, 2, 3, 2}, 4, {.training = false}));
 }
 
-TEST_F(BatchNormTest, TrainingRefusesABatchOfOne) {
-  const OpGraph ops(make_case(2, 128, 1, {}));
-  ParameterStorage storage(device(), ops.parameters, 1, 0);
-  try {
-    Executable executable(device(), ops.graph, storage, {.batch = 1});
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "[batch_norm] op: expected more than 1 value per channel when training, found input "
-        "of shape [1, 128]; use a batch size that leaves no last batch of 1");
-  }
+std::string error_of_planning(runtime::Device& device, const OpCase& c, std::int64_t batch) {
+  const OpGraph ops(c);
+  ParameterStorage storage(device, ops.parameters, 1, 0);
+  return error_of([&] { Executable(device, ops.graph, storage, {.batch = batch}); });
+}
+
+TEST_F(BatchNormTest, TrainingRefusesOneValuePerChannel) {
+  EXPECT_EQ(error_of_planning(device(), make_case(2, 128, 1, {}), 1),
+            "[batch_norm] op: expected more than 1 value per channel when training, found input of "
+            "shape [1, 128]; use a batch size that leaves no last batch of 1");
+  EXPECT_EQ(error_of_planning(device(), make_case({2, 6, 1, 1}, 1, {}), 1),
+            "[batch_norm] op: expected more than 1 value per channel when training, found input of "
+            "shape [1, 6, 1, 1]; use a batch size that leaves no last batch of 1");
+  EXPECT_EQ(error_of_planning(device(), make_case({2, 6, 1, 2}, 1, {}), 1), "");
 }
 
 TEST(BatchNormShape, RefusesOtherShapes) {
   ParameterSet parameters;
   Graph graph(parameters);
-  const ValueId x = graph.add_external("x", {kBatch, 100}, DType::f32, false);
-  const ValueId image = graph.add_external("image", {kBatch, 3, 8, 8}, DType::f32, false);
   const BatchNormParameters norm = batch_norm_parameters(graph, 128, "2");
-  try {
-    batch_norm_train(graph, x, norm, {}, "2");
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "[batch_norm] 2: expected input of shape [batch, 128], found [batch, 100]");
-  }
-  EXPECT_THROW(batch_norm_train(graph, image, BatchNormOptions{}, "3"), Error);
+  const auto error = [&](const Shape& shape) {
+    const ValueId x = graph.add_external("x", shape, DType::f32, false);
+    return error_of([&] { batch_norm_train(graph, x, norm, {}, "2"); });
+  };
+  EXPECT_EQ(error({kBatch, 100}),
+            "[batch_norm] 2: expected input of shape [batch, 128], found [batch, 100]");
+  EXPECT_EQ(error({kBatch, 3, 8, 8}),
+            "[batch_norm] 2: expected input of shape [batch, 128, height, width], found [batch, 3, "
+            "8, 8]");
+  EXPECT_EQ(error({kBatch, 128, 8}),
+            "[batch_norm] 2: expected input of shape [batch, 128] or [batch, 128, height, width], "
+            "found [batch, 128, 8]");
+  EXPECT_EQ(error_of([&] {
+              const ValueId x = graph.add_external("x", {kBatch}, DType::f32, false);
+              batch_norm_eval(graph, x, BatchNormOptions{}, "3");
+            }),
+            "[batch_norm] 3: expected input of shape [batch, channels] or [batch, channels, "
+            "height, width], found [batch]");
 }
 
 TEST(BatchNormShape, DeclaresParametersAsPyTorchNamesThem) {

@@ -1,0 +1,49 @@
+#include "nn/ops/plane_walk.h"
+
+#include <algorithm>
+
+namespace vktrain::nn::plane_walk {
+namespace {
+
+// Long chunks leave little for the second pass, short ones keep a GPU busy. The largest number of
+// workgroups along y bounds the number of chunks.
+std::int64_t chunk_rows(const runtime::DeviceProfile& device, const Layout& layout) {
+  constexpr std::int64_t kMinRows = 16, kMaxRows = 64, kInvocations = 65536, kMaxChunks = 65535;
+  std::int64_t rows = kMaxRows;
+  if (device.kind != runtime::DeviceKind::cpu) {
+    rows = std::clamp(layout.size() / 4 / kInvocations, kMinRows, kMaxRows);
+  }
+  return std::max(rows, divide_up(layout.rows, kMaxChunks));
+}
+
+}  // namespace
+
+Planes planes_of(const Lowering& lowering, ValueId x) {
+  const Shape& shape = lowering.graph().value(x).shape;
+  const Layout layout = lowering.layout(x);
+  return {.rows = to_u32(layout.rows),
+          .row_stride = to_u32(layout.row_stride / 4),
+          .chunk_rows = to_u32(chunk_rows(lowering.device(), layout)),
+          .plane = to_u32(layout.columns / shape[1]),
+          .channels = to_u32(shape[1])};
+}
+
+PlannedDispatch walk(const Planes& planes, std::string shader,
+                     const std::vector<std::uint32_t>& constants) {
+  PlannedDispatch d;
+  d.shader = std::move(shader);
+  d.constants = {kElementwiseWorkgroup, planes.plane % 4 == 0 ? 1u : 0u};
+  d.constants.insert(d.constants.end(), constants.begin(), constants.end());
+  d.groups = {to_u32(divide_up(planes.row_stride, kElementwiseWorkgroup)), planes.chunks(), 1};
+  return d;
+}
+
+PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader) {
+  PlannedDispatch d;
+  d.shader = std::move(shader);
+  d.constants = {lowering.device().kind == runtime::DeviceKind::cpu ? 64u : 128u};
+  d.groups = lowering.groups_for(planes.channel_stride(), 1);
+  return d;
+}
+
+}  // namespace vktrain::nn::plane_walk

@@ -1,0 +1,31 @@
+// Operations on [batch, C, H, W] in the harness of op_test.h, whose values are [batch, columns].
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/nn/ops/op_test.h"
+
+namespace vktrain::testing {
+
+struct ImageShape {
+  std::int64_t batch, channels, height, width;
+
+  std::int64_t columns() const { return channels * height * width; }
+  nn::Shape shape() const { return {nn::kBatch, channels, height, width}; }
+};
+
+// Batches of 1 to 65, 1 to 9 channels, planes of 1 x 1 to 12 x 12, most of them no whole vec4; the
+// first ones fixed, the others drawn.
+std::vector<ImageShape> odd_images(std::size_t count, std::uint64_t seed);
+
+// A case whose x is seen as an image by `build`; what `build` makes is flattened.
+OpCase image_case(const ImageShape& image, std::uint64_t seed,
+                  std::function<nn::ValueId(nn::Graph&, nn::ValueId x)> build);
+
+// The message of the Error that the statement throws; empty if it throws none.
+std::string error_of(const std::function<void()>& statement);
+
+}  // namespace vktrain::testing
