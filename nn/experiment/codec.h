@@ -257,10 +257,11 @@ const Setting<Subject>* find_setting(const std::vector<Setting<Subject>>& settin
 }
 
 // Refuses an out-of-range setting, and a setting that the subject's kind does not read and that yet
-// differs from `defaults`. `prefix` and `reader` complete the names in messages.
-template <class Subject>
+// differs from `defaults`. `prefix` comes before the names in messages; `reader(setting)` is who
+// would read it, "the optimizer sgd".
+template <class Subject, class Reader>
 void check_settings(const std::vector<Setting<Subject>>& settings, const Subject& subject,
-                    const Subject& defaults, std::string_view prefix, std::string_view reader) {
+                    const Subject& defaults, std::string_view prefix, const Reader& reader) {
   for (const Setting<Subject>& s : settings) {
     const std::string value = s.print(subject);
     if (s.applies(subject)) {
@@ -270,7 +271,7 @@ void check_settings(const std::vector<Setting<Subject>>& settings, const Subject
     }
     if (value == s.print(defaults)) continue;
     throw UsageError(fmt::format("{}{} is {}, but {} has no such setting.", prefix, s.name,
-                                 value.empty() ? "not set" : value, reader));
+                                 value.empty() ? "not set" : value, reader(s)));
   }
 }
 

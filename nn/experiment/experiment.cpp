@@ -4,108 +4,81 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "nn/experiment/experiment_keys.h"
 #include "nn/experiment/experiment_toml.h"
+#include "nn/experiment/layer_graph.h"
+#include "nn/experiment/layer_shapes.h"
 #include "nn/experiment/layer_spec.h"
 
 namespace vktrain::nn {
 
 namespace {
 
-// What one example is between two layers: [channels, height, width] or [features].
-using Extent = std::vector<std::int64_t>;
-
-std::int64_t elements(const Extent& extent) {
-  std::int64_t product = 1;
-  for (const std::int64_t size : extent) product *= size;
-  return product;
-}
-
-std::string shown(const Extent& extent) { return fmt::format("[{}]", fmt::join(extent, ", ")); }
-
-std::string layer_subject(std::size_t index) { return fmt::format("model.layers[{}]", index); }
-
-// The most values an example may have: keeps products of sizes far from overflow.
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 26;
-
-struct Walk {
-  Extent extent;                // after the layers so far
-  std::int64_t parameters = 0;  // trainable, of the layers so far
-};
-
-void require_flat(const Walk& walk, const LayerSpec& layer, std::size_t index) {
-  if (walk.extent.size() == 1) return;
-  throw UsageError(fmt::format(
-      "{} ({}) needs an input of shape [features], but it gets {}; put a flatten layer before it.",
-      layer_subject(index), name_of(layer.type), shown(walk.extent)));
-}
-
-void step(Walk& walk, const LayerSpec& layer, std::size_t index, std::size_t count) {
-  switch (layer.type) {
-    case LayerType::flatten:
-      walk.extent = {elements(walk.extent)};
-      break;
-    case LayerType::linear:
-      require_flat(walk, layer, index);
-      walk.parameters += walk.extent[0] * layer.out + (layer.bias ? layer.out : 0);
-      walk.extent = {layer.out};
-      break;
-    case LayerType::batch_norm:
-      require_flat(walk, layer, index);
-      walk.parameters += 2 * walk.extent[0];
-      break;
-    case LayerType::softmax:
-      if (index + 1 != count) {
-        throw UsageError(fmt::format(
-            "{} (softmax) must be the last layer, because the loss computes it, but {} follows.",
-            layer_subject(index), count - index - 1 == 1 ? "a layer" : "more than one layer"));
-      }
-      require_flat(walk, layer, index);
-      break;
-    case LayerType::relu:
-    case LayerType::tanh:
-    case LayerType::sigmoid:
-    case LayerType::elu:
-    case LayerType::dropout:
-    default:
-      break;
-  }
-}
-
-Walk walk_layers(const ModelSpec& model) {
-  Walk walk{{model.input.begin(), model.input.end()}, 0};
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    step(walk, model.layers[i], i, model.layers.size());
-  }
-  return walk;
+std::int64_t parameters_of(const LayerGraph& graph) {
+  std::int64_t count = 0;
+  for (const LayerNode& node : graph.nodes) count += node.parameters;
+  return count;
 }
 
 void check_model(const Experiment& experiment) {
   const ModelSpec& model = experiment.model;
-  if (model.layers.empty()) {
-    throw UsageError(
-        "model.layers must name at least one layer, as [\"flatten\", \"linear 10\"], but it is "
-        "empty.");
-  }
   const Extent input(model.input.begin(), model.input.end());
   if (elements(input) > kMaxElements) {
     throw UsageError(fmt::format("model.input must have at most {} values, but {} has {}.",
-                                 kMaxElements, shown(input), elements(input)));
+                                 kMaxElements, to_string(input), elements(input)));
   }
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    check_layer(model.layers[i], layer_subject(i));
+    check_layer(model.layers[i], layer_subject(model, i));
   }
-  const Walk walk = walk_layers(model);
+  const LayerGraph graph = resolve_layers(model);
+  const LayerNode& last = graph.nodes.back();
   const Extent wanted = {experiment.data.classes};
-  if (walk.extent != wanted) {
-    const std::size_t last = model.layers.size() - 1;
-    throw UsageError(fmt::format(
-        "{} ({}), the last layer, must give one value per class, {}, but it gives {}.",
-        layer_subject(last), name_of(model.layers[last].type), shown(wanted), shown(walk.extent)));
+  if (last.output != wanted) {
+    throw UsageError(
+        fmt::format("{}, the last layer, must give one value per class, {}, but it gives {}.",
+                    layer_subject(model, last.index), to_string(wanted), to_string(last.output)));
   }
-  if (walk.parameters == 0) {
+  if (parameters_of(graph) == 0) {
     throw UsageError("model.layers must have something to train, but no layer has parameters.");
   }
+}
+
+void require_validation(const Experiment& experiment, std::string_view subject) {
+  if (experiment.data.split.kind != SplitRule::Kind::none) return;
+  throw UsageError(fmt::format("{} needs validation images, but data.split is \"none\".", subject));
+}
+
+// What the training itself needs: validation images to look at, images that stay in sight.
+void check_course(const Experiment& experiment) {
+  const ScheduleSpec& schedule = experiment.schedule;
+  if (schedule.kind == ScheduleKind::plateau) {
+    require_validation(experiment, "schedule.kind = \"plateau\"");
+  }
+  if (schedule.kind == ScheduleKind::multi_step) {
+    const std::vector<std::int64_t>& epochs = schedule.milestones;
+    const bool rising =
+        std::adjacent_find(epochs.begin(), epochs.end(), std::greater_equal<>()) == epochs.end();
+    if (epochs.empty() || !rising) {
+      throw UsageError(fmt::format(
+          "schedule.milestones must be at least one epoch, each later than the one before, but it "
+          "is [{}].",
+          fmt::join(epochs, ", ")));
+    }
+  }
+  if (experiment.early_stopping.patience > 0) {
+    require_validation(experiment, "early_stopping.patience");
+  }
+  const auto stays_in_sight = [&](std::string_view key, std::int64_t pixels) {
+    const std::int64_t side = std::min(experiment.model.input[1], experiment.model.input[2]);
+    if (pixels < side) return;
+    throw UsageError(fmt::format("{} must be less than the images' smaller side, {}, but it is {}.",
+                                 key, side, pixels));
+  };
+  stays_in_sight("augmentation.shift", experiment.augmentation.shift);
+  stays_in_sight("augmentation.crop_padding", experiment.augmentation.crop_padding);
 }
 
 }  // namespace
@@ -123,14 +96,14 @@ std::vector<ReplicaSpec> replicas_of(const Experiment& experiment) {
 }
 
 std::int64_t parameter_count(const Experiment& experiment) {
-  return walk_layers(experiment.model).parameters;
+  return parameters_of(resolve_layers(experiment.model));
 }
 
 void check(const Experiment& experiment) {
   const OptimizerConfig& optimizer = experiment.optimizer;
   check_settings(experiment_settings(), experiment,
                  default_experiment(optimizer.kind, optimizer.definition), "",
-                 fmt::format("the optimizer {}", name_of(optimizer.kind)));
+                 [&](const auto& s) { return reader_of(s.name, experiment); });
   try {
     check_optimizer(optimizer);
   } catch (const UsageError& error) {
@@ -138,6 +111,7 @@ void check(const Experiment& experiment) {
     throw UsageError(fmt::format("[optimizer]: {}{}", message, message.ends_with('.') ? "" : "."));
   }
   check_model(experiment);
+  check_course(experiment);
 }
 
 }  // namespace vktrain::nn

@@ -59,10 +59,11 @@ struct LayerSpec {
   std::string name = {};  // empty: the layer's position
   // Names of layers, "input" for the images; empty: the layer before.
   std::vector<std::string> inputs = {};
-  std::int64_t out = 0;   // linear: units; conv2d: channels
-  bool bias = true;       // linear, conv2d
-  Pair kernel = {1, 1};   // conv2d, max_pool2d, avg_pool2d
-  Pair stride = {1, 1};   // conv2d; of a pooling layer 0: the kernel's
+  std::int64_t out = 0;  // linear: units; conv2d: channels
+  bool bias = true;      // linear, conv2d
+  Pair kernel = {1, 1};  // conv2d, max_pool2d, avg_pool2d; default_layer has none
+  // conv2d: 1 if absent; max_pool2d, avg_pool2d: the kernel's size if absent.
+  std::optional<Pair> stride = std::nullopt;
   Pair padding = {0, 0};  // conv2d, max_pool2d, avg_pool2d
   PaddingRule padding_rule = PaddingRule::explicit_sizes;
   Pair dilation = {1, 1};                                 // conv2d, max_pool2d
@@ -78,6 +79,10 @@ struct LayerSpec {
 
   bool operator==(const LayerSpec&) const = default;
 };
+
+// A layer of this type as its text "TYPE" reads: with the type's own defaults (leaky_relu: alpha
+// 0.01), and what must be given at a value that `check` refuses (linear: out 0).
+LayerSpec default_layer(LayerType type);
 
 struct DataSpec {
   std::string dataset = "fashion-mnist";

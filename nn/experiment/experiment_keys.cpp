@@ -25,6 +25,18 @@ const Named<OptimizerKind>& optimizer_names() {
   return kNames;
 }
 
+const Named<ScheduleKind>& schedule_names() {
+  static const Named<ScheduleKind> kNames = {"schedule",
+                                             {{ScheduleKind::constant, "constant"},
+                                              {ScheduleKind::step, "step"},
+                                              {ScheduleKind::multi_step, "multi_step"},
+                                              {ScheduleKind::exponential, "exponential"},
+                                              {ScheduleKind::cosine, "cosine"},
+                                              {ScheduleKind::one_cycle, "one_cycle"},
+                                              {ScheduleKind::plateau, "plateau"}}};
+  return kNames;
+}
+
 struct SplitText {
   using Type = SplitRule;
   static constexpr ValueShape kShape = ValueShape::text;
@@ -72,6 +84,12 @@ std::function<bool(const Experiment&)> read_by(std::initializer_list<OptimizerKi
   };
 }
 
+std::function<bool(const Experiment&)> scheduled_by(std::initializer_list<ScheduleKind> kinds) {
+  return [kinds = std::vector<ScheduleKind>(kinds)](const Experiment& e) {
+    return std::find(kinds.begin(), kinds.end(), e.schedule.kind) != kinds.end();
+  };
+}
+
 // The order gives the resolved config its order; within a section the kind comes first.
 // clang-format off
 std::vector<Setting<Experiment>> make_settings() {
@@ -85,6 +103,8 @@ std::vector<Setting<Experiment>> make_settings() {
   const auto count = Integer<std::int64_t>{1, kMany};
   const auto count_or_none = Integer<std::int64_t>{0, kMany};
   const auto adams = read_by({adam, adamw});
+  const auto pixels = Integer<std::int64_t>{0, 4095};
+  using S = ScheduleKind;
   return {
     setting<E>("id", Text{.name = true}, [](auto& e) -> auto& { return e.id; }),
     setting<E>("description", Text{}, [](auto& e) -> auto& { return e.description; }),
@@ -110,6 +130,10 @@ std::vector<Setting<Experiment>> make_settings() {
     setting<E>("training.seeds", List{Integer<std::uint64_t>{}}, [](auto& e) -> auto& { return e.training.seeds; }),
     setting<E>("training.log_every", count_or_none, [](auto& e) -> auto& { return e.training.log_every; }),
 
+    setting<E>("training.label_smoothing", beta, [](auto& e) -> auto& { return e.training.label_smoothing; }),
+    setting<E>("training.clip_norm", not_negative, [](auto& e) -> auto& { return e.training.clip_norm; }),
+    setting<E>("training.clip_value", not_negative, [](auto& e) -> auto& { return e.training.clip_value; }),
+
     setting<E>("optimizer.kind", optimizer_names(), [](auto& e) -> auto& { return e.optimizer.kind; }),
     setting<E>("optimizer.definition", Named<OptimizerDefinition>{"definition", {{OptimizerDefinition::pytorch, "pytorch"}, {OptimizerDefinition::keras, "keras"}}}, [](auto& e) -> auto& { return e.optimizer.definition; }),
     setting<E>("optimizer.learning_rate", not_negative, [](auto& e) -> auto& { return e.optimizer.learning_rate; }),
@@ -123,6 +147,27 @@ std::vector<Setting<Experiment>> make_settings() {
     setting<E>("optimizer.eps", Real{.min = 1e-30}, [](auto& e) -> auto& { return e.optimizer.epsilon; }, read_by({adam, adamw, rmsprop, adagrad})),
     setting<E>("optimizer.initial_accumulator", not_negative, [](auto& e) -> auto& { return e.optimizer.initial_accumulator; }, read_by({adagrad})),
     setting<E>("optimizer.weight_decay", not_negative, [](auto& e) -> auto& { return e.optimizer.weight_decay; }),
+
+    setting<E>("schedule.kind", schedule_names(), [](auto& e) -> auto& { return e.schedule.kind; }),
+    setting<E>("schedule.step_size", count, [](auto& e) -> auto& { return e.schedule.step_size; }, scheduled_by({S::step})),
+    setting<E>("schedule.milestones", List{count}, [](auto& e) -> auto& { return e.schedule.milestones; }, scheduled_by({S::multi_step})),
+    setting<E>("schedule.gamma", positive, [](auto& e) -> auto& { return e.schedule.gamma; }, scheduled_by({S::step, S::multi_step, S::exponential, S::plateau})),
+    setting<E>("schedule.min_learning_rate", not_negative, [](auto& e) -> auto& { return e.schedule.min_learning_rate; }, scheduled_by({S::cosine, S::plateau})),
+    setting<E>("schedule.warmup_fraction", Real{.min = 0, .max = 1}, [](auto& e) -> auto& { return e.schedule.warmup_fraction; }, scheduled_by({S::one_cycle})),
+    setting<E>("schedule.div_factor", positive, [](auto& e) -> auto& { return e.schedule.div_factor; }, scheduled_by({S::one_cycle})),
+    setting<E>("schedule.final_div_factor", positive, [](auto& e) -> auto& { return e.schedule.final_div_factor; }, scheduled_by({S::one_cycle})),
+    setting<E>("schedule.patience", count_or_none, [](auto& e) -> auto& { return e.schedule.patience; }, scheduled_by({S::plateau})),
+    setting<E>("schedule.threshold", beta, [](auto& e) -> auto& { return e.schedule.threshold; }, scheduled_by({S::plateau})),
+    setting<E>("schedule.warmup_steps", count_or_none, [](auto& e) -> auto& { return e.schedule.warmup_steps; }),
+
+    setting<E>("early_stopping.patience", count_or_none, [](auto& e) -> auto& { return e.early_stopping.patience; }),
+    setting<E>("early_stopping.monitor", Named<Monitor>{"monitor", {{Monitor::val_loss, "val_loss"}, {Monitor::val_accuracy, "val_accuracy"}}}, [](auto& e) -> auto& { return e.early_stopping.monitor; }),
+    setting<E>("early_stopping.min_delta", not_negative, [](auto& e) -> auto& { return e.early_stopping.min_delta; }),
+    setting<E>("early_stopping.restore_best", Boolean{}, [](auto& e) -> auto& { return e.early_stopping.restore_best; }),
+
+    setting<E>("augmentation.horizontal_flip", Real{.min = 0, .max = 1}, [](auto& e) -> auto& { return e.augmentation.horizontal_flip; }),
+    setting<E>("augmentation.shift", pixels, [](auto& e) -> auto& { return e.augmentation.shift; }),
+    setting<E>("augmentation.crop_padding", pixels, [](auto& e) -> auto& { return e.augmentation.crop_padding; }),
 
     setting<E>("penalty.l1", not_negative, [](auto& e) -> auto& { return e.optimizer.l1; }),
     setting<E>("penalty.l2", not_negative, [](auto& e) -> auto& { return e.optimizer.l2; }),
@@ -160,6 +205,13 @@ const std::vector<Setting<Experiment>>& experiment_settings() {
   return kSettings;
 }
 
+std::string reader_of(std::string_view key, const Experiment& experiment) {
+  if (key.starts_with("schedule.")) {
+    return fmt::format("the schedule {}", schedule_names().name_of(experiment.schedule.kind));
+  }
+  return fmt::format("the optimizer {}", name_of(experiment.optimizer.kind));
+}
+
 Experiment default_experiment(OptimizerKind kind, OptimizerDefinition definition) {
   Experiment experiment;
   experiment.optimizer = default_optimizer(kind, definition);
@@ -195,19 +247,36 @@ bool is_section(std::string_view name) {
   return false;
 }
 
+// The long form of model.layers.
+constexpr std::string_view kLayerTables = "layer";
+
+[[noreturn]] void refuse_both_forms(std::string_view source, const toml::source_region& place) {
+  throw UsageError(place_of(source, place) +
+                   "the layers are given twice, as [[layer]] tables and as model.layers; leave one "
+                   "of them out.");
+}
+
 void add_keys(const toml::table& table, std::string_view section, std::string_view source,
               KeyedValues& values) {
   for (const auto& [key, node] : table) {
     const std::string name =
         section.empty() ? std::string(key.str()) : fmt::format("{}.{}", section, key.str());
     const TomlValue value{&node, name, std::string(source)};
-    if (section.empty() && is_section(key.str())) {
+    if (section.empty() && key.str() == kLayerTables) {
+      if (!node.is_array()) value.fail("a list of tables, each [[layer]]");
+      if (values.contains("model.layers")) refuse_both_forms(source, key.source());
+      values.insert_or_assign("model.layers", value);
+    } else if (section.empty() && is_section(key.str())) {
       if (!node.is_table()) value.fail("a section, as [" + name + "]");
       add_keys(*node.as_table(), name, source, values);
     } else if (find_setting(experiment_settings(), name) != nullptr) {
+      if (name == "model.layers" && values.contains(name)) {
+        refuse_both_forms(source, key.source());
+      }
       values.insert_or_assign(name, value);
     } else {
-      const std::vector<std::string> known = names_in(section);
+      std::vector<std::string> known = names_in(section);
+      if (section.empty()) known.emplace_back(kLayerTables);
       throw UsageError(place_of(source, key.source()) +
                        unknown_name(section.empty() ? std::string("key or section")
                                                     : fmt::format("key in [{}]:", section),
@@ -285,8 +354,8 @@ Experiment experiment_from(const KeyedValues& values) {
     const auto found = values.find(s.name);
     if (found == values.end()) continue;
     if (!s.applies(experiment)) {
-      found->second.fail_with(fmt::format("is set, but the optimizer {} has no such setting.",
-                                          name_of(experiment.optimizer.kind)));
+      found->second.fail_with(
+          fmt::format("is set, but {} has no such setting.", reader_of(s.name, experiment)));
     }
     s.read(experiment, found->second);
   }

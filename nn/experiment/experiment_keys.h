@@ -15,6 +15,10 @@ namespace vktrain::nn {
 // In the order of the text; names are dotted, "optimizer.learning_rate".
 const std::vector<Setting<Experiment>>& experiment_settings();
 
+// Who reads the settings of a key's section, for messages: "the optimizer sgd", "the schedule
+// step".
+std::string reader_of(std::string_view key, const Experiment& experiment);
+
 // An experiment whose optimizer is `kind` as `definition` has it, everything else by default.
 Experiment default_experiment(OptimizerKind kind, OptimizerDefinition definition);
 

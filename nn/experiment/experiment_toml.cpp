@@ -49,8 +49,8 @@ void set_value(Experiment& experiment, std::string_view key, std::string_view va
   const Setting<Experiment>* found = find_setting(experiment_settings(), key);
   if (found == nullptr) throw UsageError(unknown_key(key));
   if (!found->applies(experiment)) {
-    throw UsageError(fmt::format("{} is set, but the optimizer {} has no such setting.", key,
-                                 name_of(experiment.optimizer.kind)));
+    throw UsageError(
+        fmt::format("{} is set, but {} has no such setting.", key, reader_of(key, experiment)));
   }
   const toml::table parsed = parse_value(value, found->shape, key);
   found->read(experiment, {parsed.get("value"), std::string(key), ""});
@@ -62,11 +62,16 @@ void set_value(Experiment& experiment, std::string_view key, std::string_view va
     fresh.l2 = config.l2;
     config = fresh;
   }
+  if (key == "schedule.kind") {
+    const ScheduleSpec old = experiment.schedule;
+    experiment.schedule = {.kind = old.kind, .warmup_steps = old.warmup_steps};
+  }
 }
 
 void apply_overrides(Experiment& experiment, std::span<const std::string> overrides) {
   const auto chooses_defaults = [](std::string_view text) {
-    return text.starts_with("optimizer.kind=") || text.starts_with("optimizer.definition=");
+    return text.starts_with("optimizer.kind=") || text.starts_with("optimizer.definition=") ||
+           text.starts_with("schedule.kind=");
   };
   std::vector<std::string_view> ordered(overrides.begin(), overrides.end());
   std::stable_partition(ordered.begin(), ordered.end(), chooses_defaults);

@@ -21,12 +21,13 @@ std::string to_toml(const Experiment& experiment);
 
 // Sets the value at a dotted key ("optimizer.learning_rate") from text as TOML has it; quotes
 // around a string may be left out. Setting optimizer.kind or optimizer.definition gives the other
-// optimizer settings their defaults, except the learning rate and the penalties. Throws UsageError
-// for an unknown key or a bad value; the caller calls `check` after the last change.
+// optimizer settings their defaults, except the learning rate and the penalties; schedule.kind the
+// other schedule settings, except the warm-up. Throws UsageError for an unknown key or a bad value;
+// the caller calls `check` after the last change.
 void set_value(Experiment& experiment, std::string_view key, std::string_view value);
 
-// Applies "key=value" texts, whatever their order (optimizer.definition and kind before the other
-// optimizer settings), and checks the result.
+// Applies "key=value" texts, whatever their order (those that choose the optimizer and the schedule
+// before their settings), and checks the result.
 void apply_overrides(Experiment& experiment, std::span<const std::string> overrides);
 
 // Every dotted key, in the order of the text.

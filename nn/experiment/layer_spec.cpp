@@ -3,82 +3,17 @@
 
 #include <fmt/format.h>
 
-#include <initializer_list>
 #include <vector>
 
-#include "nn/experiment/initializer_text.h"
+#include "nn/experiment/layer_settings.h"
 
 namespace vktrain::nn {
 
 namespace {
 
-const Named<LayerType>& type_names() {
-  static const Named<LayerType> kNames = {"layer type",
-                                          {{LayerType::flatten, "flatten"},
-                                           {LayerType::linear, "linear"},
-                                           {LayerType::relu, "relu"},
-                                           {LayerType::tanh, "tanh"},
-                                           {LayerType::sigmoid, "sigmoid"},
-                                           {LayerType::elu, "elu"},
-                                           {LayerType::dropout, "dropout"},
-                                           {LayerType::batch_norm, "batch_norm"},
-                                           {LayerType::softmax, "softmax"}}};
-  return kNames;
-}
-
-std::function<bool(const LayerSpec&)> read_by(std::initializer_list<LayerType> types) {
-  return [types = std::vector<LayerType>(types)](const LayerSpec& layer) {
-    return std::find(types.begin(), types.end(), layer.type) != types.end();
-  };
-}
-
-const std::vector<Setting<LayerSpec>>& layer_settings() {
-  using enum LayerType;
-  static const auto kSettings = std::vector<Setting<LayerSpec>>{
-      setting<LayerSpec>(
-          "out", Integer<std::int64_t>{1, 1 << 20}, [](auto& l) -> auto& { return l.out; },
-          read_by({linear})),
-      setting<LayerSpec>(
-          "bias", Boolean{}, [](auto& l) -> auto& { return l.bias; }, read_by({linear})),
-      setting<LayerSpec>(
-          "p", Real{.min = 0, .max = 1, .below_max = true}, [](auto& l) -> auto& { return l.p; },
-          read_by({dropout})),
-      setting<LayerSpec>(
-          // As check_optimizer's: less is 0 or a subnormal in 32 bits, and 0 / 0 gives NaN.
-          "eps", Real{.min = 1e-30}, [](auto& l) -> auto& { return l.eps; }, read_by({batch_norm})),
-      setting<LayerSpec>(
-          "momentum", Real{.min = 0, .max = 1}, [](auto& l) -> auto& { return l.momentum; },
-          read_by({batch_norm})),
-      setting<LayerSpec>(
-          "alpha", Real{.min = 0, .above_min = true}, [](auto& l) -> auto& { return l.alpha; },
-          read_by({elu})),
-      setting<LayerSpec>(
-          "weight_init", Optional{InitializerText{}},
-          [](auto& l) -> auto& { return l.weight_init; }, read_by({linear})),
-      setting<LayerSpec>(
-          "bias_init", Optional{InitializerText{}}, [](auto& l) -> auto& { return l.bias_init; },
-          read_by({linear})),
-  };
-  return kSettings;
-}
-
-// The setting that the shorthand gives without its name.
-std::string_view positional(LayerType type) {
-  switch (type) {
-    case LayerType::linear:
-      return "out";
-    case LayerType::dropout:
-      return "p";
-    case LayerType::elu:
-      return "alpha";
-    default:
-      return {};
-  }
-}
-
 std::vector<std::string> settings_of(LayerType type) {
   std::vector<std::string> names;
-  const LayerSpec layer{.type = type};
+  const LayerSpec layer = default_layer(type);
   for (const auto& s : layer_settings()) {
     if (s.applies(layer)) names.push_back(s.name);
   }
@@ -90,10 +25,6 @@ void read_setting(LayerSpec& layer, std::string_view name, const TomlValue& valu
   const auto* found = find_setting(layer_settings(), name);
   if (found == nullptr || !found->applies(layer)) {
     const std::vector<std::string> known = settings_of(layer.type);
-    if (known.empty()) {
-      whole.fail_with(fmt::format("is wrong: the layer {} has no settings, but {} is given.",
-                                  name_of(layer.type), quoted(name)));
-    }
     whole.fail_with("is wrong: " +
                     unknown_name(fmt::format("{} setting", name_of(layer.type)), name, known));
   }
@@ -113,20 +44,21 @@ std::vector<std::string> words_of(std::string_view text) {
 
 LayerSpec read_shorthand(const TomlValue& toml) {
   const std::vector<std::string> words = words_of(toml.text());
-  const std::vector<std::string> known = type_names().known();
-  const auto type = words.empty() ? std::nullopt : type_names().find(words[0]);
+  const std::vector<std::string> known = layer_type_names().known();
+  const auto type = words.empty() ? std::nullopt : layer_type_names().find(words[0]);
   if (!type) {
     toml.fail_with("is wrong: " + unknown_name("layer type", words.empty() ? "" : words[0], known));
   }
-  LayerSpec layer{.type = *type};
+  LayerSpec layer = default_layer(*type);
   for (std::size_t i = 1; i < words.size(); ++i) {
     const std::size_t equals = words[i].find('=');
     const bool named = equals != std::string::npos;
-    if (!named && (i > 1 || positional(*type).empty())) {
+    if (!named && (i > 1 || positional_setting(*type).empty())) {
       toml.fail_with(fmt::format("is wrong: \"{}\" after the layer {} has no name, as in \"{}\".",
                                  words[i], name_of(*type), "linear 100 bias=false"));
     }
-    const std::string name = named ? words[i].substr(0, equals) : std::string(positional(*type));
+    const std::string name =
+        named ? words[i].substr(0, equals) : std::string(positional_setting(*type));
     const auto* found = find_setting(layer_settings(), name);
     const toml::table parsed =
         parse_value(named ? words[i].substr(equals + 1) : words[i],
@@ -147,8 +79,8 @@ LayerSpec read_table(const TomlValue& toml) {
   if (type_node == nullptr) {
     toml.fail_with("is wrong: a layer's table needs a type, as {type = \"linear\", out = 100}.");
   }
-  LayerSpec layer;
-  layer.type = type_names().read({type_node, toml.subject + ": type", toml.source});
+  LayerSpec layer =
+      default_layer(layer_type_names().read({type_node, toml.subject + ": type", toml.source}));
   for (const auto& [key, node] : table) {
     if (key.str() == "type") continue;
     const TomlValue value{&node,
@@ -160,8 +92,6 @@ LayerSpec read_table(const TomlValue& toml) {
 }
 
 }  // namespace
-
-std::string_view name_of(LayerType type) { return type_names().name_of(type); }
 
 std::string LayerText::expected() const {
   return "a layer as \"linear 100\" or {type = \"linear\", out = 100}";
@@ -177,7 +107,7 @@ LayerSpec LayerText::read(const TomlValue& toml) const {
     toml.fail(expected());
   }
   try {
-    check_layer(layer, toml.subject);
+    check_layer(layer, fmt::format("{} ({})", toml.subject, name_of(layer.type)));
   } catch (const UsageError& error) {
     throw UsageError(place_of(toml.source, toml.node->source()) + error.what());
   }
@@ -185,7 +115,7 @@ LayerSpec LayerText::read(const TomlValue& toml) const {
 }
 
 std::string LayerText::print(const LayerSpec& layer) const {
-  const LayerSpec defaults{.type = layer.type};
+  const LayerSpec defaults = default_layer(layer.type);
   std::string text(name_of(layer.type));
   // Texts of settings hold no spaces or quotes, so that the shorthand needs none.
   const auto plain = [](std::string value) {
@@ -194,7 +124,7 @@ std::string LayerText::print(const LayerSpec& layer) const {
   for (const auto& s : layer_settings()) {
     if (!s.applies(layer)) continue;
     const std::string value = plain(s.print(layer));
-    if (s.name == positional(layer.type)) {
+    if (s.name == positional_setting(layer.type)) {
       text += " " + value;
     } else if (value != plain(s.print(defaults))) {
       text += fmt::format(" {}={}", s.name, value);
@@ -205,9 +135,8 @@ std::string LayerText::print(const LayerSpec& layer) const {
 
 void check_layer(const LayerSpec& layer, const std::string& subject) {
   if (name_of(layer.type).empty()) throw UsageError(subject + " is of no known layer type.");
-  check_settings(layer_settings(), layer, LayerSpec{.type = layer.type},
-                 fmt::format("{} ({}): ", subject, name_of(layer.type)),
-                 fmt::format("the layer {}", name_of(layer.type)));
+  check_settings(layer_settings(), layer, default_layer(layer.type), subject + ": ",
+                 [&](const auto&) { return fmt::format("the layer {}", name_of(layer.type)); });
 }
 
 }  // namespace vktrain::nn

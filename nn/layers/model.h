@@ -12,7 +12,7 @@
 namespace vktrain::nn {
 
 struct LayerSummary {
-  std::string name;  // position in the chain, as in PyTorch's nn.Sequential
+  std::string name;  // the layer's, or its position, as in PyTorch's nn.Sequential
   std::string type;
   Shape output;
   std::int64_t parameters = 0;
@@ -20,14 +20,15 @@ struct LayerSummary {
 };
 
 struct Model {
-  ValueId logits = kNoValue;  // [batch, classes]
-  std::vector<LayerSummary> layers;
+  ValueId logits = kNoValue;         // [batch, classes]
+  std::vector<LayerSummary> layers;  // in the order in which they run
 };
 
 enum class ModelMode { train, evaluate };
 
 // x [batch, channels, height, width]. The graphs of both modes declare the same parameters, named
-// by the layer's position: "1.weight". Evaluation leaves dropout out and takes running statistics.
+// by the layer's name or position: "1.weight". Evaluation leaves dropout out and takes running
+// statistics.
 Model build_model(Graph& graph, const Experiment& experiment, ValueId x, const StepInputs& step,
                   ModelMode mode);
 
