@@ -4,7 +4,9 @@
 
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
+#include "nn/ops/channel_sum.h"
 #include "nn/ops/column_tile.h"
+#include "nn/ops/plane_walk.h"
 #include "nn/reference/bias_add.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"
@@ -15,6 +17,12 @@ namespace {
 // Mirrors shaders/bias_add.comp.
 struct BiasPush {
   std::uint32_t rows, row_stride, x_replica, bias_replica, y_replica;
+};
+
+// Mirrors shaders/bias_add2d.comp.
+struct Bias2dPush {
+  plane_walk::Planes planes;
+  std::uint32_t x_replica, bias_replica, y_replica;
 };
 
 // Mirrors shaders/column_sum.comp.
@@ -54,9 +62,10 @@ ValueId bias_add(Graph& graph, ValueId x, ValueId bias, std::string_view label) 
     throw Error(fmt::format("[bias_add] {}: expected a bias of shape [channels], found {}", label,
                             to_string(bias_shape)));
   }
-  if (shape.rank() != 2 || shape[1] != bias_shape[0]) {
-    throw Error(fmt::format("[bias_add] {}: expected input of shape [batch, {}], found {}", label,
-                            bias_shape[0], to_string(shape)));
+  const bool image = shape.rank() == 4;
+  if ((shape.rank() != 2 && !image) || shape[1] != bias_shape[0]) {
+    throw Error(fmt::format("[bias_add] {}: expected input of shape [batch, {}{}], found {}", label,
+                            bias_shape[0], image ? ", height, width" : "", to_string(shape)));
   }
   const ValueId y = graph.add_activation(fmt::format("{}.biased", label), shape);
   graph.add(std::make_unique<BiasAdd>(x, bias, y)).label = label;
@@ -66,24 +75,36 @@ ValueId bias_add(Graph& graph, ValueId x, ValueId bias, std::string_view label) 
 void BiasAdd::differentiate(Differentiator& differentiator) const {
   const ValueId dy = differentiator.gradient_of(y());
   if (differentiator.needs_gradient(bias())) {
+    Graph& graph = differentiator.graph();
     const ValueId db = differentiator.new_gradient(bias());
-    differentiator.graph().add(std::make_unique<ColumnSum>(dy, db)).label = label;
+    if (graph.value(dy).shape.rank() == 2) {
+      graph.add(std::make_unique<ColumnSum>(dy, db)).label = label;
+    } else {
+      graph.add(std::make_unique<ChannelSum>(dy, db)).label = label;
+    }
   }
   differentiator.pass_gradient(x(), dy);
 }
 
 void BiasAdd::lower(Lowering& l) const {
   const Layout layout = l.layout(x());
-  const std::uint32_t workgroup = column_tile::workgroup(l.device());
+  const std::uint32_t x_replica = l.replica_stride(x()), bias_replica = l.replica_stride(bias()),
+                      y_replica = l.replica_stride(y());
   PlannedDispatch d;
+  if (l.graph().value(x()).shape.rank() == 4) {
+    const plane_walk::Planes planes = plane_walk::planes_of(l, x());
+    d = plane_walk::walk(planes, "bias_add2d");
+    d.push = push_bytes(Bias2dPush{planes, x_replica / 4, bias_replica, y_replica / 4});
+  } else {
+    const std::uint32_t workgroup = column_tile::workgroup(l.device());
+    d.shader = "bias_add";
+    d.constants = {workgroup};
+    d.push = push_bytes(BiasPush{to_u32(layout.rows), to_u32(layout.row_stride / 4), x_replica / 4,
+                                 bias_replica / 4, y_replica / 4});
+    d.groups = column_tile::elementwise_groups(layout, workgroup);
+  }
   d.label = fmt::format("{} bias_add", label);
-  d.shader = "bias_add";
-  d.constants = {workgroup};
   d.bindings = {l.read(x()), l.read(bias()), l.write(y())};
-  d.push = push_bytes(BiasPush{to_u32(layout.rows), to_u32(layout.row_stride / 4),
-                               l.replica_stride(x()) / 4, l.replica_stride(bias()) / 4,
-                               l.replica_stride(y()) / 4});
-  d.groups = column_tile::elementwise_groups(layout, workgroup);
   d.flops = static_cast<double>(layout.size());
   d.bytes = bytes_of(2 * layout.size() + layout.row_stride);
   l.dispatch(std::move(d));
@@ -91,7 +112,8 @@ void BiasAdd::lower(Lowering& l) const {
 
 void BiasAdd::reference(ReferenceMemory& memory) const {
   const Shape shape = memory.shape(x());
-  reference::bias_add(shape[0], shape.elements_per_row(), memory[x()], memory[bias()], memory[y()]);
+  reference::bias_add(shape[0], shape[1], shape.elements_per_row() / shape[1], memory[x()],
+                      memory[bias()], memory[y()]);
 }
 
 void ColumnSum::lower(Lowering& l) const {

@@ -1,4 +1,5 @@
-// y[n, c] = x[n, c] + bias[c]; the gradient of the bias is a column sum.
+// y[n, c] = x[n, c] + bias[c], for images at every position of channel c. The gradient of the bias
+// is a ColumnSum, for images a ChannelSum (nn/ops/channel_sum.h).
 #pragma once
 
 #include <string_view>
@@ -7,7 +8,7 @@
 
 namespace vktrain::nn {
 
-// x [batch, C], bias [C]. Throws Error when the shapes do not fit.
+// x [batch, C] or [batch, C, H, W], bias [C]. Throws Error when the shapes do not fit.
 ValueId bias_add(Graph& graph, ValueId x, ValueId bias, std::string_view label);
 
 class BiasAdd : public Operation {

@@ -6,9 +6,9 @@
 
 namespace vktrain::nn::reference {
 
-// y[n, c] = x[n, c] + bias[c]; x and y [rows, columns], bias [columns]
-void bias_add(std::int64_t rows, std::int64_t columns, std::span<const double> x,
-              std::span<const double> bias, std::span<double> y);
+// y[n, c, i] = x[n, c, i] + bias[c]; x and y [rows, channels, plane], bias [channels]
+void bias_add(std::int64_t rows, std::int64_t channels, std::int64_t plane,
+              std::span<const double> x, std::span<const double> bias, std::span<double> y);
 
 // sum[c] = sum over n of x[n, c]; x [rows, columns], sum [columns]
 void column_sum(std::int64_t rows, std::int64_t columns, std::span<const double> x,

@@ -1,7 +1,7 @@
 #include "nn/ops/bias_add.h"
 
 #include "nn/ops/activation.h"
-#include "runtime/error.h"
+#include "tests/nn/ops/image_case.h"
 #include "tests/nn/ops/op_test.h"
 
 namespace vktrain::testing {
@@ -18,12 +18,21 @@ class BiasAddTest : public OpTest {
     c.columns = columns;
     c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
     c.seed = seed;
-    c.build = [columns](Graph& graph, ValueId x) {
-      const ValueId bias = graph.add_parameter(
-          {.name = "op.bias", .shape = {columns}, .fan_in = columns, .fan_out = columns});
-      return bias_add(graph, activation(graph, x, {Activation::relu}, "relu"), bias, "op");
-    };
+    c.build = [columns](Graph& graph, ValueId x) { return build(graph, x, columns); };
     return c;
+  }
+
+  static OpCase make_case(const ImageShape& image, std::uint64_t seed) {
+    return image_case(image, seed, [channels = image.channels](Graph& graph, ValueId x) {
+      return build(graph, x, channels);
+    });
+  }
+
+ private:
+  static ValueId build(Graph& graph, ValueId x, std::int64_t channels) {
+    const ValueId bias = graph.add_parameter(
+        {.name = "op.bias", .shape = {channels}, .fan_in = channels, .fan_out = channels});
+    return bias_add(graph, activation(graph, x, {Activation::relu}, "relu"), bias, "op");
   }
 };
 
@@ -53,22 +62,61 @@ TEST_F(BiasAddTest, DispatchesOfTheColumnSum) {
   }
 }
 
-TEST_F(BiasAddTest, Gradients) { check_gradients(make_case(6, 5, 1)); }
+TEST_F(BiasAddTest, MatchesReferenceForImages) {
+  std::uint64_t seed = 200;
+  for (const ImageShape& image : odd_images(30, 41)) check(make_case(image, ++seed));
+}
+
+// Several workgroups of columns and chunks of rows.
+TEST_F(BiasAddTest, ManyColumnsAndChunksOfImages) {
+  check(make_case({200, 6, 14, 14}, 251));
+  check(make_case({150, 20, 7, 7}, 252));
+  check(make_case({1025, 3, 3, 3}, 253));
+}
+
+// Ones add up exactly: 3 * 5 * 7 of them.
+TEST_F(BiasAddTest, GradientOfImagesCountsEveryPosition) {
+  OpCase c = make_case({3, 2, 5, 7}, 1);
+  c.replicas = 1;
+  c.fill = [](const Value& value, std::size_t count, std::uint32_t,
+              PhiloxRng&) -> std::optional<std::vector<std::uint32_t>> {
+    if (value.name != "dz") return std::nullopt;
+    return words_of(std::vector<float>(count, 1));
+  };
+  const OpGraph ops(c);
+  OpRun run(device(), ops, c.batch, 1);
+  run.run();
+  for (const auto& operation : ops.graph.operations()) {
+    if (operation->kind() != "channel_sum") continue;
+    EXPECT_EQ(run.floats(operation->outputs()[0], 0), (std::vector<float>{105, 105}));
+    return;
+  }
+  FAIL() << "the gradient of the bias is no channel_sum";
+}
+
+TEST_F(BiasAddTest, Gradients) {
+  check_gradients(make_case(6, 5, 1));
+  check_gradients(make_case({3, 4, 3, 2}, 2));
+}
 
 TEST(BiasAddShape, RefusesOtherShapes) {
   ParameterSet parameters;
   Graph graph(parameters);
-  const ValueId x = graph.add_external("x", {kBatch, 100}, DType::f32, false);
   const ValueId bias = graph.add_parameter({.name = "1.bias", .shape = {128}});
   const ValueId weight = graph.add_parameter({.name = "1.weight", .shape = {100, 100}});
-  try {
-    bias_add(graph, x, bias, "1");
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "[bias_add] 1: expected input of shape [batch, 128], found [batch, 100]");
-  }
-  EXPECT_THROW(bias_add(graph, x, weight, "1"), Error);
+  const auto error = [&](const Shape& shape, ValueId operand) {
+    const ValueId x = graph.add_external("x", shape, DType::f32, false);
+    return error_of([&] { bias_add(graph, x, operand, "1"); });
+  };
+  EXPECT_EQ(error({kBatch, 100}, bias),
+            "[bias_add] 1: expected input of shape [batch, 128], found [batch, 100]");
+  EXPECT_EQ(error({kBatch, 128, 5}, bias),
+            "[bias_add] 1: expected input of shape [batch, 128], found [batch, 128, 5]");
+  EXPECT_EQ(error({kBatch, 3, 8, 8}, bias),
+            "[bias_add] 1: expected input of shape [batch, 128, height, width], found [batch, 3, "
+            "8, 8]");
+  EXPECT_EQ(error({kBatch, 100}, weight),
+            "[bias_add] 1: expected a bias of shape [channels], found [100, 100]");
 }
 
 }  // namespace

@@ -89,9 +89,10 @@ std::optional<Tolerance> activation_tolerance(const Operation& operation,
 // grow like the square root of their number.
 Tolerance default_tolerance(const Operation& operation, const ReferenceMemory& memory) {
   if (operation.kind() == "add" || operation.kind() == "bias_add") return {.relative = 1};
-  if (const auto* sum = dynamic_cast<const ColumnSum*>(&operation)) {
-    const auto rows = static_cast<double>(memory.shape(sum->x())[0]);
-    return {.relative = 2, .absolute = 4 * std::sqrt(rows) * largest(memory[sum->x()])};
+  if (operation.kind() == "column_sum" || operation.kind() == "channel_sum") {
+    const ValueId x = operation.inputs()[0], sum = operation.outputs()[0];
+    const auto terms = static_cast<double>(memory[x].size() / memory[sum].size());
+    return {.relative = 2, .absolute = 4 * std::sqrt(terms) * largest(memory[x])};
   }
   return activation_tolerance(operation, memory).value_or(Tolerance{});
 }
