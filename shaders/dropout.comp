@@ -28,9 +28,7 @@ void main() {
     vec4 value = x[replica() * p.x_replica + item];
     // A quotient by 1 need not be exact in every driver.
     if (probability > 0.0) {
-        // The last word, RandomUse::dropout, keeps the stream apart from the others of nn/rng.h.
-        uvec4 random = philox4x32(uvec4(item, state.step, p.slot, 3), seed);
-        bvec4 keep = greaterThanEqual(vec4(random >> 8) * 5.9604644775390625e-8, vec4(probability));
+        bvec4 keep = dropout_keeps(item, state.step, p.slot, seed, probability);
         value = mix(vec4(0.0), value * (1.0 / (1.0 - probability)), keep);
     }
     y[replica() * p.y_replica + item] = value;

@@ -10,3 +10,10 @@ uvec4 philox4x32(uvec4 counter, uvec2 key) {
     }
     return counter;
 }
+
+// Which of the four elements `index` dropout keeps, each with the probability 1 - `probability`. The
+// last word, RandomUse::dropout, keeps the stream apart from the others of nn/rng.h.
+bvec4 dropout_keeps(uint index, uint step, uint slot, uvec2 seed, float probability) {
+    uvec4 random = philox4x32(uvec4(index, step, slot, 3), seed);
+    return greaterThanEqual(vec4(random >> 8) * 5.9604644775390625e-8, vec4(probability));
+}

@@ -18,16 +18,11 @@ struct DropoutPush {
   std::uint32_t count, x_replica, y_replica, hyperparameters_replica, slot;
 };
 
-constexpr std::uint32_t kHyperparameterWords = sizeof(Hyperparameters) / 4;
-
 }  // namespace
 
 ValueId dropout(Graph& graph, ValueId x, std::uint32_t slot, const StepInputs& inputs,
                 std::string_view label) {
-  if (slot >= kMaxDropoutLayers) {
-    throw Error(fmt::format("[dropout] {}: this is dropout layer {}, but a network can have {}",
-                            label, slot + 1, kMaxDropoutLayers));
-  }
+  check_dropout_slot("dropout", slot, label);
   const ValueId y = graph.add_activation(fmt::format("{}.dropout", label), graph.value(x).shape);
   graph.add(std::make_unique<Dropout>(x, y, slot, inputs.state, inputs.hyperparameters)).label =
       label;
@@ -60,21 +55,31 @@ void Dropout::lower(Lowering& l) const {
 }
 
 void Dropout::reference(ReferenceMemory& memory) const {
-  const Shape shape = memory.shape(x());
-  const Layout layout = layout_of(shape);
+  const Layout layout = layout_of(memory.shape(x()));
+  reference::dropout(layout.rows, layout.columns,
+                     dropout_settings(memory, state(), hyperparameters(), slot_), memory[x()],
+                     memory[y()]);
+}
+
+void check_dropout_slot(std::string_view kind, std::uint32_t slot, std::string_view label) {
+  if (slot < kMaxDropoutLayers) return;
+  throw Error(fmt::format("[{}] {}: this is dropout layer {}, but a network can have {}", kind,
+                          label, slot + 1, kMaxDropoutLayers));
+}
+
+reference::DropoutSettings dropout_settings(const ReferenceMemory& memory, ValueId state,
+                                            ValueId hyperparameters, std::uint32_t slot) {
   const auto word = [](const std::vector<double>& words, std::size_t i) {
     return static_cast<std::uint32_t>(words[i]);
   };
   constexpr std::size_t kStepWord = offsetof(StepState, step) / 4;
   constexpr std::size_t kSeedWord = offsetof(Hyperparameters, seed) / 4;
   constexpr std::size_t kDropoutWord = offsetof(Hyperparameters, dropout) / 4;
-  const std::vector<double>& hyper = memory[hyperparameters()];
-  reference::dropout(layout.rows, layout.columns,
-                     {.probability = std::bit_cast<float>(word(hyper, kDropoutWord + slot_)),
-                      .seed = {word(hyper, kSeedWord), word(hyper, kSeedWord + 1)},
-                      .step = word(memory[state()], kStepWord),
-                      .slot = slot_},
-                     memory[x()], memory[y()]);
+  const std::vector<double>& hyper = memory[hyperparameters];
+  return {.probability = std::bit_cast<float>(word(hyper, kDropoutWord + slot)),
+          .seed = {word(hyper, kSeedWord), word(hyper, kSeedWord + 1)},
+          .step = word(memory[state], kStepWord),
+          .slot = slot};
 }
 
 }  // namespace vktrain::nn

@@ -12,10 +12,22 @@
 
 namespace vktrain::nn {
 
+namespace reference {
+struct DropoutSettings;
+}
+
 // `slot` numbers the network's dropout layers; the probability is Hyperparameters::dropout[slot].
 // Throws Error when slot >= kMaxDropoutLayers. For evaluation leave the operation out.
 ValueId dropout(Graph& graph, ValueId x, std::uint32_t slot, const StepInputs& inputs,
                 std::string_view label);
+
+// Shared with nn/ops/dropout2d: throws Error, in the name of `kind`, when slot >=
+// kMaxDropoutLayers.
+void check_dropout_slot(std::string_view kind, std::uint32_t slot, std::string_view label);
+inline constexpr std::uint32_t kHyperparameterWords = sizeof(Hyperparameters) / 4;
+// The settings of one slot for the reference.
+reference::DropoutSettings dropout_settings(const ReferenceMemory& memory, ValueId state,
+                                            ValueId hyperparameters, std::uint32_t slot);
 
 // Its own derivative: the same mask applied to the gradient.
 class Dropout : public Operation {

@@ -1,43 +1,20 @@
 #include "nn/ops/dropout.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "nn/ops/activation.h"
 #include "runtime/error.h"
-#include "tests/nn/ops/op_test.h"
+#include "tests/nn/ops/dropout_rig.h"
 
 namespace vktrain::testing {
 namespace {
 
 using namespace nn;
 
-constexpr std::uint32_t kSlot = 3;
-
-std::vector<std::uint32_t> hyperparameter_words(float probability, std::uint64_t seed) {
-  Hyperparameters h;
-  h.seed[0] = static_cast<std::uint32_t>(seed);
-  h.seed[1] = static_cast<std::uint32_t>(seed >> 32);
-  h.dropout[kSlot] = probability;
-  std::vector<std::uint32_t> words(sizeof h / 4);
-  std::memcpy(words.data(), &h, sizeof h);
-  return words;
-}
-
-std::vector<std::uint32_t> state_words(std::uint32_t step) { return {step, 0, 0, 0}; }
-
-// Replica r draws with seed 1000 + r and, where `probability` is not fixed, its own probability.
-struct Settings {
-  std::optional<float> probability;
-  std::uint32_t step = 5;
-  bool ones = false;  // inputs are 1
-};
-
 class DropoutTest : public OpTest {
  protected:
   static OpCase make_case(std::int64_t batch, std::int64_t columns, std::uint64_t seed,
-                          const Settings& settings = {}) {
+                          const DropoutCase& settings = {}) {
     OpCase c;
     c.batch = batch;
     c.columns = columns;
@@ -47,19 +24,7 @@ class DropoutTest : public OpTest {
       const StepInputs inputs = add_step_inputs(graph, 1);
       return dropout(graph, x, kSlot, inputs, "op");
     };
-    c.fill = [settings](const Value& value, std::size_t count, std::uint32_t replica,
-                        PhiloxRng&) -> std::optional<std::vector<std::uint32_t>> {
-      constexpr float kProbabilities[] = {0.5f, 0.1f, 0.0f};
-      if (value.name == "step_state") return state_words(settings.step);
-      if (value.name == "hyperparameters") {
-        return hyperparameter_words(settings.probability.value_or(kProbabilities[replica % 3]),
-                                    1000 + replica);
-      }
-      if (!settings.ones) return std::nullopt;
-      if (value.name == "pre.bias") return std::vector<std::uint32_t>(count, 0);
-      if (value.name == "input") return words_of(std::vector<float>(count, 1.0f));
-      return std::nullopt;
-    };
+    c.fill = dropout_fill(settings);
     return c;
   }
 
@@ -72,17 +37,6 @@ class DropoutTest : public OpTest {
     return run.floats(ops.y, 0);
   }
 };
-
-double zeros(const std::vector<float>& values) {
-  return static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) /
-         static_cast<double>(values.size());
-}
-
-double agreement(const std::vector<float>& a, const std::vector<float>& b) {
-  std::size_t same = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) same += (a[i] == 0) == (b[i] == 0);
-  return static_cast<double>(same) / static_cast<double>(a.size());
-}
 
 TEST_F(DropoutTest, MatchesReference) {
   std::uint64_t seed = 0;
@@ -129,15 +83,7 @@ TEST_F(DropoutTest, LayersHaveMasksOfTheirOwn) {
     second = dropout(graph, x, kSlot + 1, inputs, "second");
     return activation(graph, first, {Activation::relu}, "op");
   };
-  c.fill = [](const Value& value, std::size_t count, std::uint32_t,
-              PhiloxRng&) -> std::optional<std::vector<std::uint32_t>> {
-    if (value.name == "pre.bias") return std::vector<std::uint32_t>(count, 0);
-    if (value.name == "input") return words_of(std::vector<float>(count, 1.0f));
-    if (value.name != "hyperparameters") return std::nullopt;
-    std::vector<std::uint32_t> words = hyperparameter_words(0.5f, 3);
-    words[16 + kSlot + 1] = float_bits(0.5f);
-    return words;
-  };
+  c.fill = dropout_fill({.probability = 0.5f, .ones = true, .slots = 2});
   const OpGraph ops(c);
   OpRun run(device(), ops, c.batch, 1);
   run.run();
@@ -148,12 +94,7 @@ TEST_F(DropoutTest, BackwardDropsWhatForwardDropped) {
   const OpGraph ops(make_case(65, 63, 1, {.probability = 0.5f, .ones = true}));
   OpRun run(device(), ops, 65, 1);
   run.run();
-  ValueId dx = kNoValue;
-  for (const auto& operation : ops.graph.operations()) {
-    if (operation->kind() == "dropout" && operation->outputs()[0] != ops.y) {
-      dx = operation->outputs()[0];
-    }
-  }
+  const ValueId dx = backward_output(ops, "dropout");
   ASSERT_NE(dx, kNoValue);
   EXPECT_EQ(agreement(run.floats(ops.y, 0), run.floats(dx, 0)), 1.0);
 }
