@@ -4,6 +4,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_ballot : require
 #include "common.glsl"
 #include "activation.glsl"
 #include "conv2d_rows.glsl"
@@ -77,6 +78,18 @@ bool source_row_of(uint row, uint i, out uint source_row) {
     return exists && source_row < p.source_height;
 }
 
+// subgroupBroadcast wants a literal.
+float from_lane(float value, uint lane) {
+    if (lane == 0) return subgroupBroadcast(value, 0);
+    if (lane == 1) return subgroupBroadcast(value, 1);
+    if (lane == 2) return subgroupBroadcast(value, 2);
+    if (lane == 3) return subgroupBroadcast(value, 3);
+    if (lane == 4) return subgroupBroadcast(value, 4);
+    if (lane == 5) return subgroupBroadcast(value, 5);
+    if (lane == 6) return subgroupBroadcast(value, 6);
+    return subgroupBroadcast(value, 7);
+}
+
 void main() {
     uint group_number = group_index();
     uint tile = group_number % TILES;
@@ -100,7 +113,7 @@ void main() {
     uint weight0 = replica() * p.weight_replica +
                    group * (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
 
-    float sum[8 * 32];  // [channel][column]
+    float sum[16 * 32];  // [channel][column]
     [[unroll]] for (uint o = 0; o < CHANNELS * COLUMNS; ++o) sum[o] = 0.0;
 
     for (uint c = 0; c < p.source_channels; ++c) {
@@ -134,11 +147,17 @@ void main() {
                     if (column >= 0 && column < int(SOURCE_WIDTH)) segment[k] = source1[base + column];
                 }
             }
-            [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-                uint channel = min(channel0 + o, p.result_channels - 1);
+            // Lane o loads the weights of channel o; the others get them by broadcast.
+            float lane_weight[8 * 2];
+            [[unroll]] for (uint part = 0; part < (CHANNELS + 7) / 8; ++part) {
+                uint channel = min(channel0 + part * 8 + gl_LocalInvocationID.x, p.result_channels - 1);
                 uint w = weight0 + channel * result_step + c * source_step + i * KERNEL_WIDTH;
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) lane_weight[part * 8 + j] = weight[w + j];
+            }
+            [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
                 float taps_of_row[8];
-                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) taps_of_row[j] = weight[w + j];
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
+                    taps_of_row[j] = from_lane(lane_weight[o / 8 * 8 + j], o % 8);
                 [[unroll]] for (uint column = 0; column < COLUMNS; ++column) {
                     float total = sum[o * COLUMNS + column];
                     [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t kWorkgroup = 8;
 constexpr std::int64_t kMostColumns = 32;  // that an invocation makes: sizes of the kernels' arrays
 constexpr std::int64_t kMostSpan = 64;     // that an invocation reads
-constexpr std::int64_t kMostChannels = 8;
+constexpr std::int64_t kMostChannels = 16;
 constexpr std::int64_t kMostKernelWidth = 8;
 
 using Constants = std::vector<std::uint32_t>;
@@ -105,7 +105,7 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
 void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {
   const RowTiles row = tile_row(pass.result_size.width, s.window, pass.data_gradient);
   const std::int64_t channels =
-      tile_size(pass.result_channels, std::min(kMostChannels, 8 * 32 / row.columns));
+      tile_size(pass.result_channels, std::min(kMostChannels, 16 * 32 / row.columns));
   const std::int64_t channel_tiles = divide_up(pass.result_channels, channels);
   const bool whole = row.tiles == 1;
   const ValueId bias = pass.bias, output = pass.output;
@@ -235,9 +235,12 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
 
 }  // namespace
 
-bool supports(const Conv2dSizes& s) {
-  return s.window.kernel.width <= kMostKernelWidth && span_of(1, s.window, false) <= kMostSpan &&
-         s.window.stride.width <= kMostColumns;
+bool supports(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
+  // A workgroup is one subgroup, whose lanes broadcast the weights.
+  const bool made_for = device.kind == runtime::DeviceKind::cpu && device.subgroup_broadcast &&
+                        device.subgroup_size == kWorkgroup;
+  return made_for && s.window.kernel.width <= kMostKernelWidth &&
+         span_of(1, s.window, false) <= kMostSpan && s.window.stride.width <= kMostColumns;
 }
 
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o) {

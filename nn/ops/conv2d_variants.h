@@ -58,9 +58,10 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o);
 }  // namespace conv2d_depthwise
 
-// Whether the "rows" kernels can hold what one result column reads.
+// Whether the device is one that the "rows" kernels are made for, and they can hold what one result
+// column reads.
 namespace conv2d_rows {
-bool supports(const Conv2dSizes& sizes);
+bool supports(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
 }
 
 // Multiply-adds of one pass over the batch, times 2.
