@@ -121,12 +121,14 @@ bool fuse_loss_gradient(Graph& graph, std::size_t index) {
   for (std::size_t i = 0; i < index; ++i) {
     const auto* forward = as<SoftmaxCrossEntropy>(graph, i);
     if (!forward || forward->gradient() != kNoValue) continue;
-    if (forward->logits() != backward->logits() || forward->labels() != backward->labels()) {
+    if (forward->logits() != backward->logits() || forward->labels() != backward->labels() ||
+        forward->label_smoothing() != backward->label_smoothing()) {
       continue;
     }
     merge(graph, i, index,
           std::make_unique<SoftmaxCrossEntropy>(forward->logits(), forward->labels(),
-                                                forward->result(), backward->gradient()),
+                                                forward->result(), backward->gradient(),
+                                                forward->label_smoothing()),
           forward->label);
     return true;
   }

@@ -111,7 +111,9 @@ struct TrainingSpec {
   std::uint64_t seed = 0;
   std::vector<std::uint64_t> seeds;  // replicas with these seeds instead of one run with `seed`
   std::int64_t log_every = 0;        // steps between lines of steps.jsonl; 0: none
-  double label_smoothing = 0;        // share of the target that is spread over all classes
+  // Share of the target that is spread over all classes, as PyTorch's CrossEntropyLoss does; of the
+  // training loss alone: validation and test losses are without.
+  double label_smoothing = 0;
   double clip_norm = 0;              // largest 2-norm of all gradients together; 0: no limit
   double clip_value = 0;             // largest magnitude of a gradient's element; 0: no limit
 

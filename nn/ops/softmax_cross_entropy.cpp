@@ -15,6 +15,7 @@ struct Push {
   std::uint32_t batch, classes, row_stride;
   std::uint32_t logits_replica, labels_replica, loss_replica, correct_replica, gradient_replica;
   float gradient_scale;
+  float label_weight, class_weight;
 };
 
 std::vector<ValueId> outputs_of(const CrossEntropy& result, ValueId gradient) {
@@ -26,29 +27,39 @@ std::vector<ValueId> outputs_of(const CrossEntropy& result, ValueId gradient) {
 
 }  // namespace
 
-CrossEntropy softmax_cross_entropy(Graph& graph, ValueId logits, ValueId labels) {
+CrossEntropy softmax_cross_entropy(Graph& graph, ValueId logits, ValueId labels,
+                                   double label_smoothing) {
   if (graph.value(logits).shape.rank() != 2) {
     throw Error(
         fmt::format("[softmax_cross_entropy] expected logits of shape [batch, classes], "
                     "found {}; end the model with a flatten and a linear layer",
                     to_string(graph.value(logits).shape)));
   }
+  if (!(label_smoothing >= 0 && label_smoothing <= 1)) {
+    throw Error(
+        fmt::format("[softmax_cross_entropy] expected a label smoothing from 0 to 1, found {}",
+                    label_smoothing));
+  }
   const CrossEntropy result = {.loss = graph.add_activation("loss", {kBatch}),
                                .correct = graph.add_activation("correct", {kBatch}, DType::u32)};
-  graph.add(std::make_unique<SoftmaxCrossEntropy>(logits, labels, result, kNoValue)).label = "loss";
+  graph
+      .add(std::make_unique<SoftmaxCrossEntropy>(logits, labels, result, kNoValue, label_smoothing))
+      .label = "loss";
   return result;
 }
 
 SoftmaxCrossEntropy::SoftmaxCrossEntropy(ValueId logits, ValueId labels, const CrossEntropy& result,
-                                         ValueId gradient)
+                                         ValueId gradient, double label_smoothing)
     : Operation({logits, labels}, outputs_of(result, gradient)),
       result_(result),
-      gradient_(gradient) {}
+      gradient_(gradient),
+      label_smoothing_(label_smoothing) {}
 
 void SoftmaxCrossEntropy::differentiate(Differentiator& differentiator) const {
   const ValueId gradient = differentiator.new_gradient(logits());
   differentiator.graph()
-      .add(std::make_unique<SoftmaxCrossEntropy>(logits(), labels(), CrossEntropy{}, gradient))
+      .add(std::make_unique<SoftmaxCrossEntropy>(logits(), labels(), CrossEntropy{}, gradient,
+                                                 label_smoothing_))
       .label = label;
 }
 
@@ -58,21 +69,23 @@ void SoftmaxCrossEntropy::lower(Lowering& l) const {
   PlannedDispatch dispatch;
   dispatch.label = backward && !forward ? "cross-entropy gradient" : "cross-entropy";
   dispatch.shader = "softmax_cross_entropy";
-  dispatch.constants = {64, forward ? 1u : 0u, backward ? 1u : 0u};
+  dispatch.constants = {64, forward ? 1u : 0u, backward ? 1u : 0u, label_smoothing_ > 0 ? 1u : 0u};
   const PlannedBinding any = l.write(forward ? result_.loss : gradient_);
   dispatch.bindings = {l.read(logits()), l.read(labels()), forward ? l.write(result_.loss) : any,
                        forward ? l.write(result_.correct) : any,
                        backward ? l.write(gradient_) : any};
-  dispatch.push =
-      push_bytes(Push{.batch = static_cast<std::uint32_t>(layout.rows),
-                      .classes = static_cast<std::uint32_t>(layout.columns),
-                      .row_stride = static_cast<std::uint32_t>(layout.row_stride),
-                      .logits_replica = l.replica_stride(logits()),
-                      .labels_replica = l.replica_stride(labels()),
-                      .loss_replica = forward ? l.replica_stride(result_.loss) : 0,
-                      .correct_replica = forward ? l.replica_stride(result_.correct) : 0,
-                      .gradient_replica = backward ? l.replica_stride(gradient_) : 0,
-                      .gradient_scale = 1.0f / static_cast<float>(layout.rows)});
+  dispatch.push = push_bytes(Push{
+      .batch = static_cast<std::uint32_t>(layout.rows),
+      .classes = static_cast<std::uint32_t>(layout.columns),
+      .row_stride = static_cast<std::uint32_t>(layout.row_stride),
+      .logits_replica = l.replica_stride(logits()),
+      .labels_replica = l.replica_stride(labels()),
+      .loss_replica = forward ? l.replica_stride(result_.loss) : 0,
+      .correct_replica = forward ? l.replica_stride(result_.correct) : 0,
+      .gradient_replica = backward ? l.replica_stride(gradient_) : 0,
+      .gradient_scale = 1.0f / static_cast<float>(layout.rows),
+      .label_weight = static_cast<float>(1 - label_smoothing_),
+      .class_weight = static_cast<float>(label_smoothing_ / static_cast<double>(layout.columns))});
   dispatch.groups = l.groups_for(layout.rows, 64);
   dispatch.flops = 5.0 * static_cast<double>(layout.size());
   dispatch.bytes = 4.0 * static_cast<double>(layout.size()) * (backward ? 2 : 1);
@@ -82,12 +95,14 @@ void SoftmaxCrossEntropy::lower(Lowering& l) const {
 void SoftmaxCrossEntropy::reference(ReferenceMemory& memory) const {
   const Shape shape = memory.shape(logits());
   if (result_.loss != kNoValue) {
-    reference::softmax_cross_entropy(shape[0], shape[1], memory[logits()], memory[labels()],
-                                     memory[result_.loss], memory[result_.correct]);
+    reference::softmax_cross_entropy(shape[0], shape[1], label_smoothing_, memory[logits()],
+                                     memory[labels()], memory[result_.loss],
+                                     memory[result_.correct]);
   }
   if (gradient_ != kNoValue) {
-    reference::softmax_cross_entropy_gradient(shape[0], shape[1], memory[logits()],
-                                              memory[labels()], memory[gradient_]);
+    reference::softmax_cross_entropy_gradient(shape[0], shape[1], label_smoothing_,
+                                              memory[logits()], memory[labels()],
+                                              memory[gradient_]);
   }
 }
 

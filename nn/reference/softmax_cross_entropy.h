@@ -1,4 +1,5 @@
-// Double-precision twins of nn/ops/softmax_cross_entropy. logits [batch, classes], labels [batch].
+// Double-precision twins of nn/ops/softmax_cross_entropy. logits [batch, classes], labels [batch];
+// target = (1 - smoothing) * onehot(label) + smoothing / classes.
 #pragma once
 
 #include <cstdint>
@@ -6,14 +7,14 @@
 
 namespace vktrain::nn::reference {
 
-// loss[i] = log sum_j exp(logits[i, j]) - logits[i, label]; correct[i] = 1 where the first largest
-// logit is the label's.
-void softmax_cross_entropy(std::int64_t batch, std::int64_t classes, std::span<const double> logits,
-                           std::span<const double> labels, std::span<double> loss,
-                           std::span<double> correct);
+// loss[i] = log sum_j exp(logits[i, j]) - sum_j target[i, j] logits[i, j]; correct[i] = 1 where the
+// first largest logit is the label's.
+void softmax_cross_entropy(std::int64_t batch, std::int64_t classes, double smoothing,
+                           std::span<const double> logits, std::span<const double> labels,
+                           std::span<double> loss, std::span<double> correct);
 
-// Gradient of the mean loss: (softmax(logits) - onehot(label)) / batch.
-void softmax_cross_entropy_gradient(std::int64_t batch, std::int64_t classes,
+// Gradient of the mean loss: (softmax(logits) - target) / batch.
+void softmax_cross_entropy_gradient(std::int64_t batch, std::int64_t classes, double smoothing,
                                     std::span<const double> logits, std::span<const double> labels,
                                     std::span<double> gradient);
 

@@ -16,7 +16,8 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   const Batch batch = gather_batch(g.graph, g.dataset, g.step,
                                    {experiment.data.mean, experiment.data.std}, batch_size);
   g.model = build_model(g.graph, experiment, batch.x, g.step, ModelMode::train);
-  const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels);
+  const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels,
+                                                  experiment.training.label_smoothing);
   differentiate(g.graph, loss.loss);
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);

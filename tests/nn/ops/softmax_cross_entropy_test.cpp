@@ -19,18 +19,22 @@ using namespace nn;
 
 // Forward alone, backward alone, and both in one.
 struct LossGraph {
-  explicit LossGraph(std::int64_t classes) {
+  explicit LossGraph(std::int64_t classes, double label_smoothing = 0)
+      : smoothing(label_smoothing) {
     logits = graph.add_external("logits", {kBatch, classes}, DType::f32, false);
     labels = graph.add_external("labels", {kBatch}, DType::u32, false);
-    forward = softmax_cross_entropy(graph, logits, labels);
+    forward = softmax_cross_entropy(graph, logits, labels, smoothing);
     gradient = graph.add_activation("gradient", {kBatch, classes});
-    graph.add(std::make_unique<SoftmaxCrossEntropy>(logits, labels, CrossEntropy{}, gradient));
+    graph.add(
+        std::make_unique<SoftmaxCrossEntropy>(logits, labels, CrossEntropy{}, gradient, smoothing));
     fused = {graph.add_activation("loss", {kBatch}),
              graph.add_activation("correct", {kBatch}, DType::u32)};
     fused_gradient = graph.add_activation("gradient", {kBatch, classes});
-    graph.add(std::make_unique<SoftmaxCrossEntropy>(logits, labels, fused, fused_gradient));
+    graph.add(
+        std::make_unique<SoftmaxCrossEntropy>(logits, labels, fused, fused_gradient, smoothing));
   }
 
+  double smoothing;
   ParameterSet parameters;
   Graph graph{parameters};
   ValueId logits, labels;
@@ -67,7 +71,9 @@ class SoftmaxCrossEntropyTest : public DeviceTest {
     const std::vector<std::uint32_t> correct = run.read_words(g.forward.correct, replica);
     for (std::size_t i = 0; i < loss.size(); ++i) {
       const double expected = memory[g.forward.loss][i];
-      ASSERT_NEAR(loss[i], expected, 1e-6 * (1 + expected)) << "row " << i;
+      // Smoothing adds up all logits, whose roundings add up, too.
+      const double units = g.smoothing > 0 ? 4 : 1;
+      ASSERT_NEAR(loss[i], expected, 1e-6 * units * (1 + expected)) << "row " << i;
       ASSERT_EQ(correct[i], memory[g.forward.correct][i]) << "row " << i;
     }
     const std::vector<float> gradient = run.read(g.gradient, replica);
@@ -92,9 +98,10 @@ class SoftmaxCrossEntropyTest : public DeviceTest {
     }
   }
 
-  void check(std::int64_t batch, std::int64_t classes, const std::vector<Inputs>& inputs) {
-    SCOPED_TRACE(fmt::format("batch {}, classes {}", batch, classes));
-    const LossGraph g(classes);
+  void check(std::int64_t batch, std::int64_t classes, const std::vector<Inputs>& inputs,
+             double smoothing = 0) {
+    SCOPED_TRACE(fmt::format("batch {}, classes {}, smoothing {}", batch, classes, smoothing));
+    const LossGraph g(classes, smoothing);
     const auto replicas = static_cast<std::uint32_t>(inputs.size());
     ParameterStorage storage(device(), g.parameters, replicas, 0);
     Executable run(device(), g.graph, storage,
@@ -122,6 +129,45 @@ TEST_F(SoftmaxCrossEntropyTest, MatchesReference) {
         inputs.push_back(random_inputs(batch, classes, scale, rng));
       }
       check(batch, classes, inputs);
+      for (const double smoothing : {0.1, 0.7, 1.0}) check(batch, classes, inputs, smoothing);
+    }
+  }
+}
+
+// torch.nn.CrossEntropyLoss(label_smoothing = 0.1) of logits [1, 2, 3] and label 0: with
+// p = softmax = [0.0900306, 0.2447285, 0.6652410] and target [0.9333, 0.0333, 0.0333].
+TEST_F(SoftmaxCrossEntropyTest, SmoothingIsPyTorchs) {
+  const LossGraph g(3, 0.1);
+  ParameterStorage storage(device(), g.parameters, 1, 0);
+  Executable run(device(), g.graph, storage, {.batch = 1, .keep_all = true});
+  run.write(g.logits, std::vector<float>{1, 2, 3});
+  run.write_words(g.labels, std::vector<std::uint32_t>{0});
+  run.run();
+  const double log_p[] = {-2.40760596, -1.40760596, -0.40760596};
+  const double target[] = {0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3};
+  double loss = 0;
+  for (int i = 0; i < 3; ++i) loss -= target[i] * log_p[i];
+  EXPECT_NEAR(run.read(g.forward.loss)[0], loss, 1e-6);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(run.read(g.gradient)[i], std::exp(log_p[i]) - target[i], 1e-6);
+  }
+}
+
+TEST(SoftmaxCrossEntropyGradient, IsTheDerivativeOfTheLoss) {
+  for (const double smoothing : {0.0, 0.1, 0.9}) {
+    const LossGraph g(5, smoothing);
+    ReferenceMemory memory(g.graph, 2);
+    memory[g.logits] = {0.3, -1, 2, 0.5, 0, 1, 1.5, -0.5, 0, 0.2};
+    memory[g.labels] = {2, 0};
+    run_reference(g.graph, memory);
+    for (std::size_t i = 0; i < 10; ++i) {
+      const auto mean_at = [&](double shift) {
+        ReferenceMemory moved = memory;
+        moved[g.logits][i] += shift;
+        run_reference(g.graph, moved);
+        return (moved[g.forward.loss][0] + moved[g.forward.loss][1]) / 2;
+      };
+      EXPECT_NEAR(memory[g.gradient][i], (mean_at(1e-5) - mean_at(-1e-5)) / 2e-5, 1e-8);
     }
   }
 }
@@ -146,6 +192,19 @@ TEST_F(SoftmaxCrossEntropyTest, TiesGoToTheFirst) {
   run.run();
   EXPECT_EQ(run.read_words(g.forward.correct), (std::vector<std::uint32_t>{1, 1, 0}));
   compare(g, run, inputs, 3, 0);
+}
+
+TEST(SoftmaxCrossEntropyShape, RefusesSmoothingOutOfRange) {
+  for (const double smoothing : {-0.1, 1.5, std::nan("")}) {
+    EXPECT_THROW(LossGraph(3, smoothing), Error) << smoothing;
+  }
+  try {
+    LossGraph(3, 1.5);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "[softmax_cross_entropy] expected a label smoothing from 0 to 1, found 1.5");
+  }
 }
 
 TEST(SoftmaxCrossEntropyShape, RefusesImages) {
