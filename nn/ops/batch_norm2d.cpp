@@ -102,8 +102,9 @@ struct ApplyOperands {
   ValueId x, weight, bias, mean, scale, y;
 };
 
-void apply(const ApplyOperands& o, Lowering& l, const Planes& planes,
-           const BatchNormOptions& options, const std::string& label) {
+void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
+           const std::string& label) {
+  const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, o.x));
   PlannedDispatch d = plane_walk::walk(planes, "batch_norm2d_apply", {o.training ? 1u : 0u});
   d.label = fmt::format("{} batch_norm", label);
   d.bindings = {l.read(o.mean),   l.read(o.scale), l.read(o.x),
@@ -136,45 +137,9 @@ void backward_partial(const BatchNormBackward& norm, Lowering& l, const Normalis
   l.dispatch(std::move(d));
 }
 
-}  // namespace
-
-void lower(const BatchNormTrain& norm, Lowering& l) {
-  const Planes planes = plane_walk::planes_of(l, norm.x());
-  const std::uint32_t parts = l.scratch(kQuantities * planes.part_size());
-  partial(norm, l, planes, parts);
-  statistics(norm, l, planes, parts);
-  apply({.training = true,
-         .x = norm.x(),
-         .weight = norm.weight(),
-         .bias = norm.bias(),
-         .mean = norm.mean(),
-         .scale = norm.inv_std(),
-         .y = norm.y()},
-        l, planes, norm.options(), norm.label);
-}
-
-void lower(const BatchNormEval& norm, Lowering& l) {
-  apply({.training = false,
-         .x = norm.x(),
-         .weight = norm.weight(),
-         .bias = norm.bias(),
-         .mean = norm.running_mean(),
-         .scale = norm.running_var(),
-         .y = norm.y()},
-        l, plane_walk::planes_of(l, norm.x()), norm.options(), norm.label);
-}
-
-void lower(const BatchNormBackward& norm, Lowering& l) {
-  const Planes planes = plane_walk::planes_of(l, norm.x());
+void input_gradient(const BatchNormBackward& norm, Lowering& l) {
+  const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, norm.x()));
   const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
-  const std::uint32_t bias_parts = l.scratch(planes.part_size());
-  const std::uint32_t weight_parts = l.scratch(planes.part_size());
-  backward_partial(norm, l, n, bias_parts, weight_parts);
-  sum_channel_parts(l, planes, bias_parts, norm.dbias(),
-                    fmt::format("{} batch_norm bias gradient", norm.label));
-  sum_channel_parts(l, planes, weight_parts, norm.dweight(),
-                    fmt::format("{} batch_norm weight gradient", norm.label));
-
   PlannedDispatch d =
       plane_walk::walk(planes, "batch_norm2d_backward", {norm.training() ? 1u : 0u});
   d.label = fmt::format("{} batch_norm backward", norm.label);
@@ -193,6 +158,47 @@ void lower(const BatchNormBackward& norm, Lowering& l) {
   d.flops = 6.0 * static_cast<double>(planes.size());
   d.bytes = bytes_of(3 * planes.size() + 6 * planes.channel_stride());
   l.dispatch(std::move(d));
+}
+
+}  // namespace
+
+void lower(const BatchNormTrain& norm, Lowering& l) {
+  const Planes planes = plane_walk::planes_of(l, norm.x());
+  const std::uint32_t parts = l.scratch(kQuantities * planes.part_size());
+  partial(norm, l, planes, parts);
+  statistics(norm, l, planes, parts);
+  apply({.training = true,
+         .x = norm.x(),
+         .weight = norm.weight(),
+         .bias = norm.bias(),
+         .mean = norm.mean(),
+         .scale = norm.inv_std(),
+         .y = norm.y()},
+        l, norm.options(), norm.label);
+}
+
+void lower(const BatchNormEval& norm, Lowering& l) {
+  apply({.training = false,
+         .x = norm.x(),
+         .weight = norm.weight(),
+         .bias = norm.bias(),
+         .mean = norm.running_mean(),
+         .scale = norm.running_var(),
+         .y = norm.y()},
+        l, norm.options(), norm.label);
+}
+
+void lower(const BatchNormBackward& norm, Lowering& l) {
+  const Planes planes = plane_walk::planes_of(l, norm.x());
+  const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
+  const std::uint32_t bias_parts = l.scratch(planes.part_size());
+  const std::uint32_t weight_parts = l.scratch(planes.part_size());
+  backward_partial(norm, l, n, bias_parts, weight_parts);
+  sum_channel_parts(l, planes, bias_parts, norm.dbias(),
+                    fmt::format("{} batch_norm bias gradient", norm.label));
+  sum_channel_parts(l, planes, weight_parts, norm.dweight(),
+                    fmt::format("{} batch_norm weight gradient", norm.label));
+  input_gradient(norm, l);
 }
 
 }  // namespace vktrain::nn::batch_norm2d

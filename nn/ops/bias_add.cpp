@@ -92,7 +92,7 @@ void BiasAdd::lower(Lowering& l) const {
                       y_replica = l.replica_stride(y());
   PlannedDispatch d;
   if (l.graph().value(x()).shape.rank() == 4) {
-    const plane_walk::Planes planes = plane_walk::planes_of(l, x());
+    const plane_walk::Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, x()));
     d = plane_walk::walk(planes, "bias_add2d");
     d.push = push_bytes(Bias2dPush{planes, x_replica / 4, bias_replica, y_replica / 4});
   } else {

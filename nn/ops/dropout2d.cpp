@@ -53,7 +53,7 @@ void Dropout2d::differentiate(Differentiator& differentiator) const {
 
 void Dropout2d::lower(Lowering& l) const {
   using runtime::Access;
-  const plane_walk::Planes planes = plane_walk::planes_of(l, x());
+  const plane_walk::Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, x()));
   const std::int64_t draws = std::int64_t{planes.rows} * planes.channels;
   const std::int64_t draws4 = divide_up(draws, 4);
   const std::uint32_t factors = l.scratch(draws4 * 4);

@@ -5,15 +5,20 @@
 namespace vktrain::nn::plane_walk {
 namespace {
 
-// Long chunks leave little for the second pass, short ones keep a GPU busy. The largest number of
-// workgroups along y bounds the number of chunks.
+// The largest number of workgroups along y bounds the number of chunks.
+std::int64_t at_least(std::int64_t chunk_rows, std::int64_t rows) {
+  constexpr std::int64_t kMaxChunks = 65535;
+  return std::max(chunk_rows, divide_up(rows, kMaxChunks));
+}
+
+// Long chunks leave little for the second pass, short ones keep a GPU busy.
 std::int64_t chunk_rows(const runtime::DeviceProfile& device, const Layout& layout) {
-  constexpr std::int64_t kMinRows = 16, kMaxRows = 64, kInvocations = 65536, kMaxChunks = 65535;
+  constexpr std::int64_t kMinRows = 16, kMaxRows = 64, kInvocations = 65536;
   std::int64_t rows = kMaxRows;
   if (device.kind != runtime::DeviceKind::cpu) {
     rows = std::clamp(layout.size() / 4 / kInvocations, kMinRows, kMaxRows);
   }
-  return std::max(rows, divide_up(layout.rows, kMaxChunks));
+  return at_least(rows, layout.rows);
 }
 
 }  // namespace
@@ -26,6 +31,13 @@ Planes planes_of(const Lowering& lowering, ValueId x) {
           .chunk_rows = to_u32(chunk_rows(lowering.device(), layout)),
           .plane = to_u32(layout.columns / shape[1]),
           .channels = to_u32(shape[1])};
+}
+
+Planes for_writing(const Planes& planes) {
+  constexpr std::int64_t kRows = 8;
+  Planes result = planes;
+  result.chunk_rows = to_u32(at_least(kRows, planes.rows));
+  return result;
 }
 
 PlannedDispatch walk(const Planes& planes, std::string shader,
