@@ -12,6 +12,7 @@
 #include "nn/experiment/layer_graph.h"
 #include "nn/experiment/layer_shapes.h"
 #include "nn/experiment/layer_spec.h"
+#include "nn/ops/step_state.h"
 
 namespace vktrain::nn {
 
@@ -44,6 +45,19 @@ void check_model(const Experiment& experiment) {
   if (parameters_of(graph) == 0) {
     throw UsageError("model.layers must have something to train, but no layer has parameters.");
   }
+  check_dropout_slots(model);
+}
+
+void check_dropout_slots(const ModelSpec& model) {
+  const auto count =
+      std::count_if(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
+        return layer.type == LayerType::dropout || layer.type == LayerType::dropout2d;
+      });
+  if (count <= kMaxDropoutLayers) return;
+  throw UsageError(
+      fmt::format("model.layers must have at most {} dropout and dropout2d layers, but "
+                  "it has {}.",
+                  kMaxDropoutLayers, count));
 }
 
 void require_validation(const Experiment& experiment, std::string_view subject) {
@@ -81,6 +95,19 @@ void check_course(const Experiment& experiment) {
   stays_in_sight("augmentation.crop_padding", experiment.augmentation.crop_padding);
 }
 
+// PyTorch and Keras clip the gradient of the whole loss. Here the optimizer adds the penalties'
+// gradients, after the clipping.
+void check_clipping(const Experiment& experiment) {
+  const TrainingSpec& training = experiment.training;
+  const OptimizerConfig& optimizer = experiment.optimizer;
+  const bool clips = training.clip_norm > 0 || training.clip_value > 0;
+  if (!clips || (optimizer.l1 == 0 && optimizer.l2 == 0)) return;
+  throw UsageError(fmt::format(
+      "{} does not clip the gradients of penalty.l1 and penalty.l2, so they cannot be used "
+      "together; set one side to 0, or use optimizer.weight_decay instead of the penalty.",
+      training.clip_norm > 0 ? "training.clip_norm" : "training.clip_value"));
+}
+
 }  // namespace
 
 std::vector<ReplicaSpec> replicas_of(const Experiment& experiment) {
@@ -112,6 +139,7 @@ void check(const Experiment& experiment) {
   }
   check_model(experiment);
   check_course(experiment);
+  check_clipping(experiment);
 }
 
 }  // namespace vktrain::nn

@@ -1,6 +1,7 @@
 #include "nn/training/step_graph.h"
 
 #include "nn/differentiate.h"
+#include "nn/ops/clip_gradients.h"
 #include "nn/ops/end_step.h"
 
 namespace vktrain::nn {
@@ -19,6 +20,8 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels,
                                                   experiment.training.label_smoothing);
   differentiate(g.graph, loss.loss);
+  clip_gradients(g.graph,
+                 {.value = experiment.training.clip_value, .norm = experiment.training.clip_norm});
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
   fuse(g.graph, fusion);
