@@ -1,0 +1,395 @@
+// Convolutions by every family of kernels, in the middle of a network: all three passes over random
+// windows and groups, with the epilogues that fusions switch on.
+#include "nn/ops/conv2d.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <set>
+
+#include "nn/ops/conv2d_variants.h"
+#include "nn/ops/gemm.h"
+#include "nn/ops/reshape.h"
+#include "runtime/error.h"
+#include "tests/nn/ops/op_test.h"
+
+namespace vktrain::testing {
+namespace {
+
+using namespace nn;
+
+enum class Family { rows, tiled, depthwise };
+
+struct ConvCase {
+  std::int64_t batch = 1;
+  std::int64_t in_channels = 1;
+  Size2d input;
+  std::int64_t out_channels = 1;
+  Conv2dOptions options;
+
+  Shape weight_shape() const {
+    const Size2d& kernel = options.window.kernel;
+    return {out_channels, in_channels / options.groups, kernel.height, kernel.width};
+  }
+};
+
+std::string to_string(const ConvCase& c) {
+  const Window2d& w = c.options.window;
+  return fmt::format(
+      "batch {}, {} channels of {} -> {} channels, {} groups, kernel {}, stride {}, padding {} and "
+      "{}, dilation {}",
+      c.batch, c.in_channels, to_string(c.input), c.out_channels, c.options.groups,
+      to_string(w.kernel), to_string(w.stride), to_string(w.padding_begin),
+      to_string(w.padding_end), to_string(w.dilation));
+}
+
+bool fits(const ConvCase& c) {
+  const Window2d& w = c.options.window;
+  const auto room = [](std::int64_t input, std::int64_t begin, std::int64_t end,
+                       std::int64_t dilation, std::int64_t kernel) {
+    return input + begin + end > dilation * (kernel - 1);
+  };
+  return room(c.input.height, w.padding_begin.height, w.padding_end.height, w.dilation.height,
+              w.kernel.height) &&
+         room(c.input.width, w.padding_begin.width, w.padding_end.width, w.dilation.width,
+              w.kernel.width);
+}
+
+ConvCase draw_case(Family family, PhiloxRng& rng) {
+  const auto between = [&rng](std::int64_t low, std::int64_t high) {
+    return low + rng.below(static_cast<std::uint32_t>(high - low + 1));
+  };
+  const auto size = [&](std::int64_t low, std::int64_t high) {
+    return Size2d{between(low, high), between(low, high)};
+  };
+  ConvCase c;
+  c.batch = between(1, 17);
+  c.input = size(1, 20);
+  c.options.window = {.kernel = size(1, 5),
+                      .stride = size(1, 3),
+                      .padding_begin = size(0, 2),
+                      .padding_end = size(0, 2),
+                      .dilation = size(1, 3)};
+  if (family == Family::depthwise) {
+    c.options.groups = between(2, 12);
+    c.in_channels = c.options.groups;
+    c.out_channels = c.options.groups * between(1, 3);
+    return c;
+  }
+  c.options.groups = between(1, 4);
+  if (c.options.groups == 4) c.options.groups = 1;
+  const std::int64_t most = 20 / c.options.groups;
+  c.in_channels = c.options.groups * between(c.options.groups > 1 ? 2 : 1, most);
+  c.out_channels = c.options.groups * between(1, most);
+  return c;
+}
+
+// Ordinary networks' windows first, then others.
+std::vector<ConvCase> cases(Family family, std::size_t count, std::uint64_t seed) {
+  const Size2d one = {1, 1}, none = {0, 0};
+  const std::int64_t groups = family == Family::depthwise ? 8 : 1;
+  std::vector<ConvCase> all = {
+      {5, 8, {12, 12}, 16, {{{3, 3}, one, one, one, one}, groups}},
+      {3, 8, {7, 7}, 8, {{{3, 3}, {2, 2}, one, one, one}, groups}},
+      {2, 8, {9, 14}, 8, {{{5, 5}, one, none, none, one}, groups}},
+      {4, 8, {6, 5}, 40, {{one, one, none, none, one}, groups}},
+      {2, 8, {1, 1}, 8, {{{3, 3}, one, one, one, one}, groups}},
+      {2, 8, {20, 3}, 8, {{{1, 7}, {1, 4}, {0, 6}, {3, 2}, one}, groups}},
+  };
+  PhiloxRng rng(seed);
+  while (all.size() < count) {
+    const ConvCase c = draw_case(family, rng);
+    if (fits(c)) all.push_back(c);
+  }
+  return all;
+}
+
+// Sums of K products add the roundings of partial sums, which grow like the square root of K;
+// activations and their derivatives pass an error on with at most the factor alpha.
+Tolerance sum_tolerance(double k, double term, const ActivationSpec& activation) {
+  const double slope = std::max(1.0f, activation.alpha);
+  return {.relative = 8, .absolute = 4 * slope * std::sqrt(k) * (term + 1)};
+}
+
+double deviation(const std::vector<double>& values) {
+  double squares = 0;
+  for (double value : values) squares += value * value;
+  return std::sqrt(squares / static_cast<double>(values.size()));
+}
+
+// Sums over the pixels of a batch have long chains of additions. Their terms have mean 0, so that
+// the sum of i terms is about sqrt(i) deviations; the roundings of K such sums add up to about K /
+// 3 units of a term's deviation. Three times that, and the roundings of the terms.
+Tolerance pixel_sum_tolerance(double k, double term, double term_deviation) {
+  return {.relative = 8, .absolute = 4 * std::sqrt(k) * term + k * term_deviation};
+}
+
+std::optional<Tolerance> conv2d_tolerance(const Operation& operation, ValueId output,
+                                          const ReferenceMemory& memory) {
+  const auto size = [&memory](ValueId id) { return largest(memory[id]); };
+  const auto row = [&memory](ValueId id) { return memory.shape(id).elements_per_row(); };
+  if (const auto* forward = dynamic_cast<const Conv2d*>(&operation)) {
+    double term = size(forward->x()) * size(forward->weight());
+    if (forward->epilogue().bias != kNoValue) term += size(forward->epilogue().bias);
+    return sum_tolerance(static_cast<double>(row(forward->weight())), term,
+                         forward->epilogue().activation);
+  }
+  if (const auto* gemm = dynamic_cast<const Gemm*>(&operation)) {
+    const std::int64_t k =
+        gemm->form() == GemmForm::tn ? memory.shape(gemm->a())[0] : row(gemm->a());
+    return sum_tolerance(static_cast<double>(k), size(gemm->a()) * size(gemm->b()), {});
+  }
+  if (const auto* data = dynamic_cast<const Conv2dDataGradient*>(&operation)) {
+    const Shape weight = memory.shape(data->weight());
+    const std::int64_t k = weight[0] / data->options().groups * weight[2] * weight[3];
+    return sum_tolerance(static_cast<double>(k), size(data->dy()) * size(data->weight()),
+                         data->gradient_activation());
+  }
+  if (const auto* weight = dynamic_cast<const Conv2dWeightGradient*>(&operation)) {
+    const Shape dy = memory.shape(weight->dy());
+    const auto k = static_cast<double>(dy[0] * dy[2] * dy[3]);
+    const std::vector<double>&gradient = memory[weight->dy()], &x = memory[weight->x()];
+    if (output == weight->dbias()) {
+      return pixel_sum_tolerance(k, largest(gradient), deviation(gradient));
+    }
+    return pixel_sum_tolerance(k, largest(gradient) * largest(x),
+                               deviation(gradient) * deviation(x));
+  }
+  return std::nullopt;
+}
+
+// Gives every convolution all of its epilogues. Each operation is compared with its reference on
+// the inputs it gets, whatever the sense of the whole.
+void add_epilogues(Graph& graph, std::int64_t out_channels, const ActivationSpec& spec) {
+  const ValueId bias = graph.add_parameter({.name = "1.bias", .shape = {out_channels}});
+  for (auto& operation : graph.operations()) {
+    std::unique_ptr<Operation> merged;
+    if (const auto* forward = dynamic_cast<const Conv2d*>(operation.get())) {
+      merged = std::make_unique<Conv2d>(forward->x(), forward->weight(), forward->y(),
+                                        forward->options(), Conv2dEpilogue{bias, spec});
+    } else if (const auto* weight = dynamic_cast<const Conv2dWeightGradient*>(operation.get())) {
+      merged = std::make_unique<Conv2dWeightGradient>(weight->dy(), weight->x(), weight->dweight(),
+                                                      weight->options(), graph.gradient_slot(bias));
+    } else if (const auto* data = dynamic_cast<const Conv2dDataGradient*>(operation.get())) {
+      ValueId output = kNoValue;
+      for (const auto& other : graph.operations()) {
+        if (const auto* user = dynamic_cast<const Conv2d*>(other.get())) output = user->x();
+      }
+      merged = std::make_unique<Conv2dDataGradient>(data->dy(), data->weight(), data->dx(),
+                                                    data->options(), spec, output);
+    }
+    if (!merged) continue;
+    merged->label = operation->label;
+    operation = std::move(merged);
+  }
+}
+
+// x -> activation -> convolution; with an activation also with epilogues.
+OpCase network(const ConvCase& conv, const ActivationSpec& spec, std::uint64_t seed) {
+  OpCase c;
+  c.batch = conv.batch;
+  c.columns = conv.in_channels * conv.input.height * conv.input.width;
+  c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
+  c.seed = seed;
+  c.tolerance = conv2d_tolerance;
+  c.build = [conv, spec](Graph& graph, ValueId x) {
+    const Shape shape = {kBatch, conv.in_channels, conv.input.height, conv.input.width};
+    const ValueId image = activation(graph, reshape(graph, x, shape, "0"), spec, "0");
+    const ValueId weight =
+        graph.add_parameter({.name = "1.weight", .shape = conv.weight_shape(), .penalised = true});
+    return conv2d(graph, image, weight, conv.options, "1");
+  };
+  if (spec.kind != Activation::none) {
+    c.rewrite = [conv, spec](Graph& graph) { add_epilogues(graph, conv.out_channels, spec); };
+  }
+  return c;
+}
+
+std::set<std::string> shaders(const Plan& plan) {
+  std::set<std::string> names;
+  for (const PlannedOperation& operation : plan.operations()) {
+    for (const PlannedDispatch& dispatch : operation.dispatches) names.insert(dispatch.shader);
+  }
+  return names;
+}
+
+class Conv2dTest : public OpTest, public ::testing::WithParamInterface<Family> {
+ protected:
+  void SetUp() override {
+    OpTest::SetUp();
+    const Conv2dSizes least;
+    if (GetParam() == Family::rows && !conv2d_rows::supports(least, profile(0))) {
+      GTEST_SKIP() << "this device cannot run the rows kernels";
+    }
+  }
+
+  OpCase make_case(const ConvCase& conv, const ActivationSpec& spec, std::uint64_t seed) {
+    OpCase c = network(conv, spec, seed);
+    c.plan_for = profile(seed);
+    return c;
+  }
+
+  // A device for which the family is chosen. The depthwise kernels serve both kinds.
+  runtime::DeviceProfile profile(std::uint64_t seed) {
+    runtime::DeviceProfile result = device().profile();
+    const bool cpu = GetParam() == Family::rows || (GetParam() == Family::depthwise && seed % 2);
+    result.kind = cpu ? runtime::DeviceKind::cpu : runtime::DeviceKind::discrete;
+    return result;
+  }
+};
+
+// Every second case with epilogues.
+TEST_P(Conv2dTest, AllPassesMatchReference) {
+  const Activation kinds[] = {Activation::none, Activation::relu,    Activation::none,
+                              Activation::tanh, Activation::none,    Activation::elu,
+                              Activation::none, Activation::sigmoid, Activation::none};
+  std::uint64_t seed = 0;
+  for (const ConvCase& conv : cases(GetParam(), 22, 11)) {
+    const Activation kind = kinds[++seed % std::size(kinds)];
+    SCOPED_TRACE(to_string(conv));
+    check(make_case(conv, {kind, kind == Activation::elu ? 1.5f : 1.0f}, seed));
+    if (HasFailure()) break;
+  }
+}
+
+// The sum over the batch in several parts.
+TEST_P(Conv2dTest, SplitWeightGradientsMatchReference) {
+  ConvCase conv = cases(GetParam(), 1, 0)[0];
+  conv.batch = 70;
+  const OpCase c = make_case(conv, {Activation::relu}, 2);
+  check(c);
+  const OpGraph ops(c);
+  OpRun run(device(), ops, c.batch, 1);
+  EXPECT_TRUE(shaders(run.plan()).contains("gemm_reduce"));
+}
+
+TEST_P(Conv2dTest, RunsTheKernelsItIsMeantToTest) {
+  for (const std::uint64_t seed : {0u, 1u}) {
+    for (const ConvCase& conv : cases(GetParam(), 12, 13)) {
+      const OpGraph ops(make_case(conv, {}, seed));
+      OpRun run(device(), ops, conv.batch, 1);
+      const std::set<std::string> names = shaders(run.plan());
+      const std::pair<Family, std::string> families[] = {{Family::rows, "conv2d_rows"},
+                                                         {Family::tiled, "conv2d_tiled"},
+                                                         {Family::depthwise, "conv2d_depthwise"}};
+      for (const auto& [family, shader] : families) {
+        EXPECT_EQ(names.contains(shader), GetParam() == family) << to_string(conv);
+        EXPECT_EQ(names.contains(shader + "_weight_gradient"), GetParam() == family);
+      }
+    }
+  }
+}
+
+TEST_P(Conv2dTest, PaddingOfResultsIsZero) {
+  std::size_t padded = 0;
+  const std::vector<ConvCase> all = cases(GetParam(), 10, 14);
+  for (const std::size_t index : {1u, 6u, 7u, 8u, 9u}) {
+    const ConvCase& conv = all[index];
+    const OpGraph ops(make_case(conv, {Activation::sigmoid}, 1));
+    OpRun run(device(), ops, conv.batch, 1);
+    run.run();
+    for (const auto& operation : ops.graph.operations()) {
+      if (!operation->kind().starts_with("conv2d")) continue;
+      for (const ValueId id : operation->outputs()) {
+        for (const std::uint32_t word : run.padding(id, 0)) {
+          EXPECT_EQ(std::bit_cast<float>(word), 0.0f) << ops.graph.value(id).name;
+          ++padded;
+        }
+      }
+    }
+  }
+  EXPECT_GT(padded, 0u);
+}
+
+TEST_P(Conv2dTest, Gradients) {
+  for (const std::size_t index : {0u, 1u, 5u, 7u}) {
+    ConvCase conv = cases(GetParam(), 8, 15)[index];
+    conv.batch = 2;
+    OpCase c = make_case(conv, {}, 1);
+    SCOPED_TRACE(to_string(conv));
+    check_gradients(c);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Conv2dTest,
+                         ::testing::Values(Family::rows, Family::tiled, Family::depthwise),
+                         [](const auto& instance) {
+                           return instance.param == Family::rows    ? "Rows"
+                                  : instance.param == Family::tiled ? "Tiled"
+                                                                    : "Depthwise";
+                         });
+
+class Conv2dWholeInput : public OpTest {};
+
+TEST_F(Conv2dWholeInput, IsAMatrixProduct) {
+  const ConvCase conv = {5, 3, {4, 6}, 7, {{.kernel = {4, 6}}, 1}};
+  const OpCase c = network(conv, {}, 1);
+  check(c);
+  const OpGraph ops(c);
+  std::size_t products = 0;
+  for (const auto& operation : ops.graph.operations()) {
+    EXPECT_FALSE(operation->kind().starts_with("conv2d"));
+    products += operation->kind() == "gemm";
+  }
+  EXPECT_EQ(products, 3u);
+  EXPECT_EQ(ops.graph.value(ops.y).shape, (Shape{kBatch, 7, 1, 1}));
+}
+
+// Padding, groups or a smaller window: no matrix product.
+TEST_F(Conv2dWholeInput, OnlyWithoutPaddingAndGroups) {
+  const ConvCase others[] = {
+      {2, 4, {4, 6}, 8, {{.kernel = {4, 6}, .padding_end = {0, 1}}, 1}},
+      {2, 4, {4, 6}, 8, {{.kernel = {4, 6}}, 2}},
+      {2, 4, {4, 6}, 8, {{.kernel = {4, 5}}, 1}},
+  };
+  for (const ConvCase& conv : others) {
+    const OpCase c = network(conv, {}, 1);
+    check(c);
+    const OpGraph ops(c);
+    for (const auto& operation : ops.graph.operations()) {
+      EXPECT_NE(operation->kind(), "gemm") << to_string(conv);
+    }
+  }
+}
+
+std::string refusal(const Shape& x, const Shape& weight, const Conv2dOptions& options) {
+  ParameterSet parameters;
+  Graph graph(parameters);
+  const ValueId image = graph.add_external("x", x, DType::f32, false);
+  const ValueId kernel = graph.add_parameter({.name = "1.weight", .shape = weight});
+  try {
+    conv2d(graph, image, kernel, options, "1");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Conv2dShape, RefusesOthers) {
+  const Conv2dOptions three = {{.kernel = {3, 3}}, 1};
+  EXPECT_EQ(refusal({kBatch, 100}, {8, 4, 3, 3}, three),
+            "[conv2d] 1: expected an input [batch, channels, height, width] and a weight "
+            "[out, in, height, width], found [batch, 100] and [8, 4, 3, 3]");
+  EXPECT_EQ(refusal({kBatch, 4, 9, 9}, {8, 36}, three),
+            "[conv2d] 1: expected an input [batch, channels, height, width] and a weight "
+            "[out, in, height, width], found [batch, 4, 9, 9] and [8, 36]");
+  EXPECT_EQ(refusal({kBatch, 4, 9, 9}, {8, 1, 3, 3}, {{.kernel = {3, 3}}, 3}),
+            "[conv2d] 1: expected channels that 3 groups divide, found 4 in and 8 out");
+  EXPECT_EQ(refusal({kBatch, 4, 9, 9}, {9, 2, 3, 3}, {{.kernel = {3, 3}}, 2}),
+            "[conv2d] 1: expected channels that 2 groups divide, found 4 in and 9 out");
+  EXPECT_EQ(refusal({kBatch, 4, 9, 9}, {8, 4, 3, 3}, {{.kernel = {3, 3}}, 0}),
+            "[conv2d] 1: expected channels that 0 groups divide, found 4 in and 8 out");
+  EXPECT_EQ(refusal({kBatch, 4, 9, 9}, {8, 3, 3, 3}, three),
+            "[conv2d] 1: expected a weight for 4 input channels a group, found [8, 3, 3, 3]");
+  EXPECT_EQ(refusal({kBatch, 4, 9, 9}, {8, 4, 3, 5}, three),
+            "[conv2d] 1: expected a weight of kernel size 3 x 3, found [8, 4, 3, 5]");
+  EXPECT_EQ(refusal({kBatch, 4, 2, 9}, {8, 4, 3, 3}, three),
+            "[conv2d] 1: the window of 3 x 3 (kernel 3 x 3, dilation 1 x 1) is larger than its "
+            "padded input of 2 x 9; expected a window that fits: make the kernel smaller or pad "
+            "more");
+}
+
+}  // namespace
+}  // namespace vktrain::testing
