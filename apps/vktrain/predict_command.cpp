@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/vktrain/class_report.h"
 #include "apps/vktrain/data_set.h"
 #include "apps/vktrain/device_session.h"
 #include "apps/vktrain/saved_run.h"

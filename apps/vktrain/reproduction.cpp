@@ -61,6 +61,17 @@ std::optional<nn::Experiment> read_config(const fs::path& folder) {
   }
 }
 
+// Of the confusion matrix in an evaluation; of no classes when it has none.
+nn::Confusion confusion_of(const Json& evaluation) {
+  const auto found = evaluation.find("confusion");
+  if (found == evaluation.end()) return {};
+  const auto rows = found->get<std::vector<std::vector<std::int64_t>>>();
+  std::vector<std::int64_t> counts;
+  for (const auto& row : rows) counts.insert(counts.end(), row.begin(), row.end());
+  if (counts.size() != rows.size() * rows.size()) return {};
+  return {rows.size(), std::move(counts)};
+}
+
 RunRecord read_record(const fs::path& folder) {
   const fs::path file = folder / nn::kResultFile;
   const Json result = read_json(file);
@@ -78,6 +89,7 @@ RunRecord read_record(const fs::path& folder) {
     record.batch_sigma = number(result.at("test").at("batch_sigma"));
     record.train_seconds = number(result.at("train_seconds"));
     record.weights_per_second = number(result.at("weights_per_second"));
+    record.confusion = confusion_of(result.at("test"));
     const Json& device = info.at("device");
     const auto text = [](const Json& json) {
       return json.is_string() ? json.get<std::string>() : "";
@@ -208,6 +220,10 @@ ReproductionFolder::ReproductionFolder(const fs::path& folder) : path_(folder) {
         "with --out.",
         path_.string()));
   }
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kTemporaryPrefix) && entry.is_regular_file()) fs::remove(entry.path());
+  }
 }
 
 fs::path ReproductionFolder::run_folder(const nn::Experiment& run) const {
@@ -221,7 +237,7 @@ fs::path ReproductionFolder::scratch_folder(const nn::Experiment& run) const {
 std::optional<RunRecord> ReproductionFolder::find(const nn::Experiment& run,
                                                   std::int64_t test_images) const {
   const fs::path folder = run_folder(run);
-  if (!fs::exists(folder / nn::kConfigFile)) return std::nullopt;
+  if (!finished(folder)) return std::nullopt;
   const std::optional<nn::Experiment> config = read_config(folder);
   if (!config || essence(*config) != essence(run)) {
     throw Error(fmt::format(
@@ -229,7 +245,6 @@ std::optional<RunRecord> ReproductionFolder::find(const nn::Experiment& run,
         "again with --restart, or choose another folder with --out.",
         folder.string()));
   }
-  if (!finished(folder)) return std::nullopt;
   if (test_images_of(folder) != test_images) {
     throw Error(fmt::format(
         "the run folder '{}' was tested on {} images, but the data set has {}; train it again with "

@@ -12,6 +12,7 @@
 
 #include "nn/experiment/experiment.h"
 #include "nn/io/file_descriptor.h"
+#include "nn/training/confusion.h"
 
 namespace vktrain::app {
 
@@ -31,6 +32,8 @@ struct RunRecord {
   std::optional<double> batch_sigma = std::nullopt;  // of the test batches' accuracies
   std::optional<double> train_seconds = std::nullopt;
   std::optional<double> weights_per_second = std::nullopt;  // the efficiency of report A
+
+  nn::Confusion confusion = {};  // of the test images; of no classes in runs of older programs
 
   bool operator==(const RunRecord&) const = default;
 };
@@ -82,7 +85,8 @@ std::optional<double> difference_of(const ReproductionRow& row);
 // The folder, locked against other processes that would train into it while this object lives.
 class ReproductionFolder {
  public:
-  // Makes the folder if need be. Throws Error when it cannot be made or is in use.
+  // Makes the folder if need be and removes temporary files of processes that were killed. Throws
+  // Error when it cannot be made or is in use.
   explicit ReproductionFolder(const std::filesystem::path& folder);
 
   const std::filesystem::path& path() const { return path_; }
@@ -91,7 +95,8 @@ class ReproductionFolder {
   std::filesystem::path scratch_folder(const nn::Experiment& run) const;
 
   // The finished run of this single experiment on a data set with so many test images, or nothing
-  // when it has to be trained. Throws Error when the folder holds another run than this one.
+  // when it has to be trained: also where a training was cut short. Throws Error when the folder
+  // holds another finished run than this one.
   std::optional<RunRecord> find(const nn::Experiment& run, std::int64_t test_images) const;
 
   // Every finished run of the experiment, whatever its seed; runs of another config are left out.

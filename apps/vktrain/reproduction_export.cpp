@@ -1,10 +1,10 @@
 // The parts of reproduction_report.h that programs read: CSV and JSON.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
 #include "apps/vktrain/reproduction_report.h"
+#include "apps/vktrain/text.h"
 #include "nn/experiment/experiment_toml.h"
 
 namespace vktrain::app {
@@ -59,16 +59,6 @@ constexpr Quantity kQuantities[] = {
     {"weights_per_second", &RunRecord::weights_per_second, &nn::ReportedResults::efficiency},
 };
 
-std::string csv_quoted(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"') result += '"';
-    result += c;
-  }
-  return result + "\"";
-}
-
 std::string csv_number(const Number& value) { return value ? fmt::format("{}", *value) : ""; }
 
 std::vector<std::string> csv_titles() {
@@ -116,16 +106,19 @@ std::vector<std::string> csv_cells(const ReproductionRow& row) {
   return cells;
 }
 
-std::string csv_line(std::vector<std::string> cells) {
-  for (std::string& cell : cells) cell = csv_quoted(cell);
-  return fmt::format("{}\n", fmt::join(cells, ","));
-}
-
 Json run_object(const RunRecord& run) {
   Json json;
   json["seed"] = run.seed;
   for (const Quantity& quantity : kQuantities) {
     json[std::string(quantity.name)] = or_null(run.*quantity.reached);
+  }
+  json["confusion"] = Json::array();
+  for (std::size_t truth = 0; truth < run.confusion.classes(); ++truth) {
+    Json row = Json::array();
+    for (std::size_t p = 0; p < run.confusion.classes(); ++p) {
+      row.push_back(run.confusion.count(truth, p));
+    }
+    json["confusion"].push_back(std::move(row));
   }
   json["trained_together"] = run.trained_together;
   json["device"] = run.device;

@@ -8,59 +8,17 @@
 #include <cmath>
 #include <map>
 
+#include "apps/vktrain/reproduction_columns.h"
 #include "apps/vktrain/reproduction_footnotes.h"
+#include "apps/vktrain/reproduction_tables.h"
 #include "apps/vktrain/text.h"
 #include "nn/experiment/experiment_toml.h"
 
 namespace vktrain::app {
 namespace {
 
-constexpr std::string_view kNone = "-";
-
 using Rows = ReportRows;
-using RunValue = std::optional<double> RunRecord::*;
-
-// A table before it is known whether it is for a terminal or for Markdown.
-struct Column {
-  std::string title;
-  Align align = Align::right;
-  std::vector<std::string> cells = {};
-};
-
-bool empty(const Column& column) {
-  return std::all_of(column.cells.begin(), column.cells.end(),
-                     [](const std::string& cell) { return cell == kNone; });
-}
-
 // ---- cells
-
-std::string percent(const std::optional<double>& fraction) {
-  return fraction ? fmt::format("{:.2f}", 100 * *fraction) : std::string(kNone);
-}
-
-std::string percent(const std::optional<Spread>& spread) {
-  if (!spread) return std::string(kNone);
-  const std::string mean = percent(std::optional<double>(spread->mean));
-  if (!spread->deviation) return mean;
-  return fmt::format("{} ± {}", mean, percent(spread->deviation));
-}
-
-std::string loss(const std::optional<double>& value) {
-  return value ? fmt::format("{:.4f}", *value) : std::string(kNone);
-}
-
-std::string seconds(const std::optional<double>& value) {
-  return value ? fmt::format("{:.1f}", *value) : std::string(kNone);
-}
-
-std::string rate(const std::optional<double>& value) {
-  return value ? grouped(std::llround(*value)) : std::string(kNone);
-}
-
-std::optional<double> mean(const ReproductionRow& row, RunValue value) {
-  const std::optional<Spread> spread = spread_of(row, value);
-  return spread ? std::optional<double>(spread->mean) : std::nullopt;
-}
 
 std::string training(const ReproductionRow& row) {
   const nn::OptimizerConfig& optimizer = row.experiment.optimizer;
@@ -93,34 +51,7 @@ std::string difference(const ReproductionRow& row) {
   return value ? fmt::format("{:+.2f}", 100 * *value) : std::string(kNone);
 }
 
-std::string train_seconds(const ReproductionRow& row) {
-  const bool together = std::any_of(row.runs.begin(), row.runs.end(),
-                                    [](const RunRecord& run) { return run.trained_together > 1; });
-  return seconds(mean(row, &RunRecord::train_seconds)) + (together ? "†" : "");
-}
-
 // ---- tables
-
-template <class Cell>
-void add_column(std::vector<Column>& columns, const Rows& rows, std::string title, Cell cell,
-                Align align = Align::right) {
-  Column column{std::move(title), align};
-  for (const ReproductionRow* row : rows) column.cells.push_back(cell(*row));
-  columns.push_back(std::move(column));
-}
-
-void drop_empty(std::vector<Column>& columns) {
-  columns.erase(std::remove_if(columns.begin(), columns.end(), empty), columns.end());
-}
-
-void add_names(std::vector<Column>& columns, const Rows& rows) {
-  add_column(
-      columns, rows, "experiment",
-      [](const ReproductionRow& row) { return row.experiment.id + mark(row); }, Align::left);
-  add_column(columns, rows, "weights", [](const ReproductionRow& row) {
-    return grouped(nn::parameter_count(row.experiment));
-  });
-}
 
 void add_accuracies(std::vector<Column>& columns, const Rows& rows) {
   add_column(columns, rows, "training", training, Align::left);
@@ -173,34 +104,6 @@ void add_losses(std::vector<Column>& columns, const Rows& rows) {
   add("test loss", &RunRecord::test_loss, &nn::ReportedResults::test_loss);
 }
 
-std::string terminal_table(const std::vector<Column>& columns) {
-  std::vector<TextTable::Column> titles;
-  for (const Column& column : columns) titles.push_back({column.title, column.align});
-  TextTable table(std::move(titles));
-  for (std::size_t i = 0; i < columns.front().cells.size(); ++i) {
-    std::vector<std::string> cells;
-    for (const Column& column : columns) cells.push_back(column.cells[i]);
-    table.add_row(std::move(cells));
-  }
-  return table.text();
-}
-
-std::string markdown_table(const std::vector<Column>& columns) {
-  std::string titles = "|";
-  std::string rule = "|";
-  for (const Column& column : columns) {
-    titles += fmt::format(" {} |", escaped(column.title));
-    rule += column.align == Align::left ? "---|" : "---:|";
-  }
-  std::string text = titles + "\n" + rule + "\n";
-  for (std::size_t i = 0; i < columns.front().cells.size(); ++i) {
-    text += "|";
-    for (const Column& column : columns) text += fmt::format(" {} |", escaped(column.cells[i]));
-    text += "\n";
-  }
-  return text;
-}
-
 // ---- whole reports
 
 std::vector<std::pair<std::string, Rows>> by_report(const Reproduction& reproduction) {
@@ -244,6 +147,14 @@ std::string counts(const Reproduction& reproduction) {
 std::string changes_text(const Reproduction& reproduction) {
   return fmt::format("trial, not the reports' runs: changed by {}",
                      fmt::join(reproduction.changes, ", "));
+}
+
+std::string markdown_sections(const std::vector<OwnTable>& tables) {
+  std::string text;
+  for (const OwnTable& table : tables) {
+    text += fmt::format("\n### {}\n\n{}", escaped(table.title), markdown_table(table.columns));
+  }
+  return text;
 }
 
 constexpr std::string_view kLegend =
@@ -299,6 +210,9 @@ std::string report_table(const Reproduction& reproduction) {
     add_losses(times, rows);
     text += heading(report) + "\n\n" + terminal_table(accuracies) + "\n";
     if (times.size() > names) text += terminal_table(times) + "\n";
+    for (const OwnTable& table : own_tables(report, rows)) {
+      text += table.title + "\n\n" + terminal_table(table.columns) + "\n";
+    }
     const std::string notes = terminal_footnotes(rows);
     if (!notes.empty()) text += notes + "\n";
   }
@@ -328,6 +242,8 @@ std::string report_markdown(const Reproduction& reproduction) {
     text += fmt::format("\n## {}\n\n{}", heading(report), markdown_table(columns));
     const std::string notes = markdown_footnotes(rows);
     if (!notes.empty()) text += "\n" + notes;
+    text += markdown_sections(own_tables(report, rows));
+    text += markdown_sections(confusion_tables(report, rows));
   }
   return text;
 }

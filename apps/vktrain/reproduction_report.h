@@ -8,11 +8,12 @@
 
 namespace vktrain::app {
 
-// For a terminal of 120 columns: per report a table of accuracies, one of times and losses, and
-// footnotes.
+// For a terminal of 120 columns: per report a table of accuracies, one of times and losses,
+// footnotes, and the tables in the shape of the report's own.
 std::string report_table(const Reproduction& reproduction);
 
-// The same as one table per report, with every assumption and note in full.
+// The same with one table per report in place of the first two, every assumption and note in full,
+// and confusion matrices.
 std::string report_markdown(const Reproduction& reproduction);
 
 // A line per experiment; accuracies are fractions, times seconds, absent values empty (RFC 4180,

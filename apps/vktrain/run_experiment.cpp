@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 
+#include "apps/vktrain/class_report.h"
 #include "apps/vktrain/text.h"
 #include "apps/vktrain/version.h"
 #include "nn/experiment/experiment_toml.h"
@@ -144,6 +145,31 @@ std::string reported_text(const nn::ReportedResults& reported) {
   return reported.test_accuracy ? fmt::format(" (reported {:.4f})", *reported.test_accuracy) : "";
 }
 
+// "; stopped after epoch 12, best epoch 7 restored"
+std::string early_stop_text(const std::optional<nn::EarlyStop>& stop) {
+  if (!stop) return "";
+  std::string text =
+      stop->stopped_epoch ? fmt::format("; stopped after epoch {}", *stop->stopped_epoch) : "";
+  if (stop->best_epoch == 0) return text;
+  return text + fmt::format("{} best epoch {}{}", stop->stopped_epoch ? "," : ";", stop->best_epoch,
+                            stop->restored ? " restored" : "");
+}
+
+std::string replica_text(const ReplicaRun& replica) {
+  const nn::RunResult& result = replica.result;
+  const nn::EvaluationMetrics& test = result.last.test;
+  const std::optional<double> gap = result.overfitting_gap();
+  return fmt::format(
+      "test accuracy {:.4f}{}, exact {:.4f}, batches {:.4f} ± {:.4f}{}; {} weights in {}, {} "
+      "weights/s{}",
+      test.accuracy, reported_text(replica.experiment.reported), test.exact_accuracy,
+      test.batch_mean_accuracy, test.batch_sigma,
+      gap ? fmt::format(", overfitting gap {:.4f}", *gap) : "", grouped(result.parameter_count),
+      duration(result.train_seconds),
+      grouped(static_cast<std::int64_t>(result.weights_per_second())),
+      early_stop_text(result.early_stop));
+}
+
 }  // namespace
 
 RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
@@ -189,19 +215,14 @@ std::string result_text(const nn::Experiment& experiment, const RunOutcome& outc
   const std::string id = experiment.id.empty() ? "run" : experiment.id;
   std::string text;
   std::vector<double> accuracies;
+  nn::Confusion confusion;  // of all replicas
   for (const ReplicaRun& replica : outcome.replicas) {
-    const nn::EvaluationMetrics& test = replica.result.last.test;
     const bool single = replica.name.empty();
-    accuracies.push_back(test.accuracy);
-    text += fmt::format(
-        "{}: test accuracy {:.4f}{}, exact {:.4f}, batches {:.4f} ± {:.4f}; {} weights in {}, {} "
-        "weights/s; {}\n",
-        single ? id : id + " " + replica.name, test.accuracy,
-        reported_text(replica.experiment.reported), test.exact_accuracy, test.batch_mean_accuracy,
-        test.batch_sigma, grouped(replica.result.parameter_count),
-        duration(replica.result.train_seconds),
-        grouped(static_cast<std::int64_t>(replica.result.weights_per_second())),
-        (single ? outcome.folder : outcome.folder / replica.name).string());
+    text +=
+        fmt::format("{}: {}; {}\n", single ? id : id + " " + replica.name, replica_text(replica),
+                    (single ? outcome.folder : outcome.folder / replica.name).string());
+    accuracies.push_back(replica.result.last.test.accuracy);
+    confusion += replica.result.last.test.confusion;
   }
   if (accuracies.size() > 1) {
     text +=
@@ -209,7 +230,7 @@ std::string result_text(const nn::Experiment& experiment, const RunOutcome& outc
                     nn::mean_of(accuracies), nn::sample_deviation(accuracies).value(),
                     accuracies.size(), reported_text(experiment.reported), outcome.folder.string());
   }
-  return text;
+  return text + class_lines(experiment, confusion);
 }
 
 }  // namespace vktrain::app

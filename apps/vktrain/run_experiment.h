@@ -50,8 +50,9 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
                           const nn::Experiment& experiment, const RunOptions& options,
                           Progress& progress);
 
-// "a-fcn-100k: test accuracy 0.8870, reported 0.8870, ..."; for replicas a line each and one with
-// the means.
+// "a-fcn-100k: test accuracy 0.8870 (reported 0.8870), ..."; for replicas a line each and one with
+// the means. Then the accuracy of each class, and the confusion that is most frequent, over all
+// replicas together.
 std::string result_text(const nn::Experiment& experiment, const RunOutcome& outcome);
 
 }  // namespace vktrain::app

@@ -3,12 +3,19 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
-#include "nn/data/fashion_mnist.h"
 #include "nn/training/trainer.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
+
+void require_folder_of(const std::string& file, std::string_view option) {
+  const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+  if (std::filesystem::is_directory(folder)) return;
+  throw Error(
+      fmt::format("{} needs a folder that exists, but '{}' is none.", option, folder.string()));
+}
 
 void add_saved_run_options(CLI::App& command, SavedRunOptions& options) {
   command.add_option("run", options.path, "A run folder, or a safetensors file of parameters")
@@ -39,14 +46,6 @@ std::unique_ptr<nn::Inference> open_inference(runtime::Device& device,
   } catch (const Error& error) {
     throw Error(fmt::format("'{}' cannot be used: {}", options.path, error.what()));
   }
-}
-
-std::string class_name(const nn::Experiment& experiment, std::size_t label) {
-  const auto names = nn::label_names();
-  if (experiment.data.classes != static_cast<std::int64_t>(names.size())) {
-    return fmt::format("class {}", label);
-  }
-  return std::string(names[label]);
 }
 
 }  // namespace vktrain::app

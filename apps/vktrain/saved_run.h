@@ -1,9 +1,10 @@
-// What `evaluate` and `predict` share: the run to load and the names of its classes.
+// What `evaluate` and `predict` share: the run to load.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/training/inference.h"
@@ -21,6 +22,10 @@ struct SavedRunOptions {
   std::optional<std::string> data;
 };
 
+// Throws Error, naming the option, when the folder that `file` is to be written into does not
+// exist.
+void require_folder_of(const std::string& file, std::string_view option);
+
 void add_saved_run_options(CLI::App& command, SavedRunOptions& options);
 
 nn::SavedRun load_saved_run(const SavedRunOptions& options);
@@ -31,8 +36,5 @@ std::unique_ptr<nn::Inference> open_inference(runtime::Device& device,
                                               const nn::SavedRun& run, const nn::ImageSet& images,
                                               std::vector<std::uint32_t> indices,
                                               std::int64_t batch_size);
-
-// "Ankle boot", or for a model without FashionMNIST's ten classes "class 9".
-std::string class_name(const nn::Experiment& experiment, std::size_t label);
 
 }  // namespace vktrain::app

@@ -1,6 +1,7 @@
 #include "apps/vktrain/text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,6 +19,16 @@ std::size_t width_of(const std::string& text) {
 std::string padded(const std::string& text, std::size_t width, Align align) {
   const std::string space(width - std::min(width, width_of(text)), ' ');
   return align == Align::left ? text + space : space + text;
+}
+
+std::string csv_quoted(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"') result += '"';
+    result += c;
+  }
+  return result + "\"";
 }
 
 }  // namespace
@@ -65,6 +76,11 @@ std::string TextTable::text() const {
     add_line([&](std::size_t i) { return i < row.size() ? row[i] : std::string(); });
   }
   return text;
+}
+
+std::string csv_line(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = csv_quoted(cell);
+  return fmt::format("{}\n", fmt::join(cells, ","));
 }
 
 }  // namespace vktrain::app

@@ -13,13 +13,12 @@
 #include "apps/vktrain/experiments.h"
 #include "apps/vktrain/experiments_command.h"
 #include "apps/vktrain/run_experiment.h"
+#include "apps/vktrain/saved_run.h"
 #include "runtime/error.h"
 #include "runtime/profile_report.h"
 
 namespace vktrain::app {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct TrainArguments {
   std::string experiment;
@@ -40,11 +39,7 @@ void check_save(const std::optional<std::string>& save, const nn::Experiment& ex
     throw UsageError(
         "--save takes one run; replicas save their parameters in the folders of the run folder.");
   }
-  const fs::path folder = fs::absolute(*save).parent_path();
-  if (!fs::is_directory(folder)) {
-    throw Error(
-        fmt::format("--save needs a folder that exists, but '{}' is none.", folder.string()));
-  }
+  require_folder_of(*save, "--save");
 }
 
 void train(const TrainArguments& arguments, Console& console) {

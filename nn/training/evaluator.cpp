@@ -4,6 +4,7 @@
 
 #include "nn/fusion.h"
 #include "nn/layers/model.h"
+#include "nn/ops/confusion_matrix.h"
 #include "nn/ops/end_step.h"
 
 namespace vktrain::nn {
@@ -42,7 +43,8 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
                      ParameterSet& parameters, ParameterStorage& storage,
                      const DeviceDataset& dataset, std::vector<std::vector<std::uint32_t>> indices,
                      std::int64_t batch_size)
-    : pacer_(device.profile()),
+    : device_(&device),
+      pacer_(device.profile()),
       replicas_(static_cast<std::uint32_t>(indices.size())),
       images_(static_cast<std::int64_t>(indices.at(0).size())),
       batch_size_(std::min(batch_size, images_)),
@@ -58,6 +60,8 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
   logits_ = build_model(graph_, experiment, batch.x, step, ModelMode::evaluate).logits;
   graph_.keep(logits_);
   end_step(graph_, softmax_cross_entropy(graph_, logits_, batch.labels), step);
+  const ValueId confusion = confusion_matrix(graph_, logits_, batch.labels);
+  confusion_layout_ = layout_of(graph_.value(confusion).shape);
   fuse(graph_);
 
   state_ = std::make_unique<ReplicaBuffer<StepState>>(device, arena_, 1, replicas_, "step state");
@@ -65,11 +69,14 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
       std::make_unique<ReplicaBuffer<StepMetrics>>(device, arena_, steps, replicas_, "metrics");
   index_buffer_ =
       std::make_unique<ReplicaBuffer<std::uint32_t>>(device, arena_, images_, replicas_, "indices");
+  confusion_ = std::make_unique<ReplicaBuffer<std::uint32_t>>(
+      device, arena_, confusion_layout_.size(), replicas_, "confusion matrix");
   for (std::uint32_t r = 0; r < replicas_; ++r) index_buffer_->upload(r, indices[r]);
 
   std::map<ValueId, runtime::Slice> externals = {{step.state, state_->slice()},
                                                  {step.metrics, metrics_->slice()},
-                                                 {inputs.indices, index_buffer_->slice()}};
+                                                 {inputs.indices, index_buffer_->slice()},
+                                                 {confusion, confusion_->slice()}};
   dataset.bind(inputs, externals);
   const auto make = [&](std::int64_t size) {
     return std::make_unique<Executable>(
@@ -84,6 +91,19 @@ Evaluator::~Evaluator() = default;
 void Evaluator::rewind() {
   const StepState start;
   for (std::uint32_t r = 0; r < replicas_; ++r) state_->upload(r, {&start, 1});
+  device_->fill(confusion_->slice(), 0);
+}
+
+Confusion Evaluator::confusion_of(std::uint32_t replica) const {
+  const auto classes = static_cast<std::size_t>(confusion_layout_.rows);
+  const auto stride = static_cast<std::size_t>(confusion_layout_.row_stride);
+  const std::vector<std::uint32_t> words = confusion_->download(replica, 0, classes * stride);
+  std::vector<std::int64_t> counts;
+  for (std::size_t truth = 0; truth < classes; ++truth) {
+    const auto row = words.begin() + static_cast<std::ptrdiff_t>(truth * stride);
+    counts.insert(counts.end(), row, row + static_cast<std::ptrdiff_t>(classes));
+  }
+  return {classes, std::move(counts)};
 }
 
 std::vector<EvaluationMetrics> Evaluator::run(AccuracyRule rule) {
@@ -95,6 +115,7 @@ std::vector<EvaluationMetrics> Evaluator::run(AccuracyRule rule) {
   const auto steps = static_cast<std::size_t>(divide_up(images_, batch_size_));
   for (std::uint32_t r = 0; r < replicas_; ++r) {
     results[r] = summarize(metrics_->download(r, 0, steps), images_, batch_size_, rule);
+    results[r].confusion = confusion_of(r);
   }
   return results;
 }

@@ -25,7 +25,7 @@ class Evaluator {
             std::vector<std::vector<std::uint32_t>> indices, std::int64_t batch_size);
   ~Evaluator();
 
-  // Metrics of every replica; the loss is without penalties.
+  // Metrics of every replica, the confusion among them; the loss is without penalties.
   std::vector<EvaluationMetrics> run(AccuracyRule rule);
 
   // Logits of one replica, [images, classes], in the order of the indices.
@@ -33,17 +33,21 @@ class Evaluator {
 
  private:
   void rewind();
+  Confusion confusion_of(std::uint32_t replica) const;
 
+  runtime::Device* device_;
   SubmissionPacer pacer_;
   std::uint32_t replicas_;
   std::int64_t images_;
   std::int64_t batch_size_;
   Graph graph_;
   ValueId logits_ = kNoValue;
+  Layout confusion_layout_;  // of one replica
   runtime::Arena arena_;
   std::unique_ptr<ReplicaBuffer<StepState>> state_;
   std::unique_ptr<ReplicaBuffer<StepMetrics>> metrics_;
   std::unique_ptr<ReplicaBuffer<std::uint32_t>> index_buffer_;
+  std::unique_ptr<ReplicaBuffer<std::uint32_t>> confusion_;
   std::unique_ptr<Executable> full_;
   std::unique_ptr<Executable> last_;  // null when the batches come out even
 };

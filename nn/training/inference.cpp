@@ -73,14 +73,4 @@ std::size_t predicted_class(std::span<const float> logits) {
   return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-std::vector<std::vector<std::int64_t>> confusion_matrix(std::span<const float> logits,
-                                                        std::span<const std::uint8_t> labels,
-                                                        std::size_t classes) {
-  std::vector<std::vector<std::int64_t>> counts(classes, std::vector<std::int64_t>(classes, 0));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    ++counts.at(labels[i]).at(predicted_class(logits.subspan(i * classes, classes)));
-  }
-  return counts;
-}
-
 }  // namespace vktrain::nn

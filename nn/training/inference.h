@@ -42,9 +42,4 @@ std::vector<double> softmax(std::span<const float> logits);
 // Class of the largest logit, the first of equals.
 std::size_t predicted_class(std::span<const float> logits);
 
-// [true class][predicted class] counts. `logits` is [labels.size(), classes].
-std::vector<std::vector<std::int64_t>> confusion_matrix(std::span<const float> logits,
-                                                        std::span<const std::uint8_t> labels,
-                                                        std::size_t classes);
-
 }  // namespace vktrain::nn

@@ -3,7 +3,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
+
+#include "nn/training/confusion.h"
 
 namespace vktrain::nn {
 
@@ -16,6 +17,7 @@ struct EvaluationMetrics {
   double batch_sigma = 0;          // population standard deviation of the batches' accuracies
   std::int64_t correct = 0;
   std::int64_t images = 0;
+  Confusion confusion = {};  // counted on the device; its diagonal adds up to `correct`
 };
 
 struct EpochMetrics {

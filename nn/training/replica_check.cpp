@@ -27,23 +27,6 @@ Experiment common_part(Experiment experiment) {
   return common;
 }
 
-// What follows the validation needs some.
-void check_validation(const Experiment& experiment) {
-  if (experiment.data.split.kind != SplitRule::Kind::none) return;
-  const auto refuse = [](std::string_view what, std::string_view way_out) {
-    throw UsageError(
-        fmt::format("{} needs validation images, but data.split is none; set data.split, as "
-                    "\"stratified:0.1\", or {}.",
-                    what, way_out));
-  };
-  if (experiment.schedule.kind == ScheduleKind::plateau) {
-    refuse("the schedule plateau", "take another schedule.kind");
-  }
-  if (experiment.early_stopping.patience > 0) {
-    refuse("early stopping", "set early_stopping.patience to 0");
-  }
-}
-
 }  // namespace
 
 std::vector<Experiment> check_replicas(std::vector<Experiment> replicas, const ImageSet& images) {
@@ -51,7 +34,6 @@ std::vector<Experiment> check_replicas(std::vector<Experiment> replicas, const I
   const Experiment& first = replicas.front();
   for (const Experiment& replica : replicas) {
     check(replica);
-    check_validation(replica);
     if (!replica.training.seeds.empty() || !replica.learning_rates.empty()) {
       throw UsageError("a replica cannot have seeds or learning rates of its own; expand it first");
     }

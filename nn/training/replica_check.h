@@ -12,9 +12,8 @@ namespace vktrain::nn {
 // the number of classes.
 void check_images(const Experiment& experiment, const ImageSet& images);
 
-// Returns the experiments unchanged. Throws UsageError when there are none, they differ in something
-// that a plan has only once, or one follows a validation that it has no images for, and what
-// check_images throws.
+// Returns the experiments unchanged. Throws UsageError when there are none, or they differ in
+// something that a plan has only once, and what check and check_images throw.
 std::vector<Experiment> check_replicas(std::vector<Experiment> replicas, const ImageSet& images);
 
 }  // namespace vktrain::nn

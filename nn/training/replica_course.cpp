@@ -1,8 +1,21 @@
 #include "nn/training/replica_course.h"
 
+#include "nn/layers/model.h"
 #include "nn/training/checkpoint.h"
 
 namespace vktrain::nn {
+
+Hyperparameters hyperparameters_of(const Experiment& experiment) {
+  Hyperparameters result;
+  result.seed[0] = static_cast<std::uint32_t>(experiment.training.seed);
+  result.seed[1] = static_cast<std::uint32_t>(experiment.training.seed >> 32);
+  fill_hyperparameters(experiment.optimizer, result);
+  const std::vector<double> dropout = dropout_probabilities(experiment);
+  for (std::size_t i = 0; i < dropout.size(); ++i) {
+    result.dropout[i] = static_cast<float>(dropout[i]);
+  }
+  return result;
+}
 
 ReplicaCourse::ReplicaCourse(const Experiment& experiment, std::int64_t steps)
     : optimizer_(experiment.optimizer),

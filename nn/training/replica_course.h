@@ -16,6 +16,9 @@
 
 namespace vktrain::nn {
 
+// The numbers of a replica that kernels read: seed, optimizer settings, dropout probabilities.
+Hyperparameters hyperparameters_of(const Experiment& experiment);
+
 class ReplicaCourse {
  public:
   // `steps`: of the whole training.

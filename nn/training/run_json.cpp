@@ -38,6 +38,16 @@ Json evaluation_object(const EvaluationMetrics& m) {
   json["batch_sigma"] = m.batch_sigma;
   json["correct"] = m.correct;
   json["images"] = m.images;
+  json["class_accuracy"] = Json::array();
+  json["confusion"] = Json::array();
+  for (std::size_t truth = 0; truth < m.confusion.classes(); ++truth) {
+    json["class_accuracy"].push_back(or_null(m.confusion.class_accuracy(truth)));
+    Json row = Json::array();
+    for (std::size_t p = 0; p < m.confusion.classes(); ++p) {
+      row.push_back(m.confusion.count(truth, p));
+    }
+    json["confusion"].push_back(std::move(row));
+  }
   return json;
 }
 

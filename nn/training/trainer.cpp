@@ -17,18 +17,6 @@
 namespace vktrain::nn {
 namespace {
 
-Hyperparameters hyperparameters_of(const Experiment& experiment) {
-  Hyperparameters result;
-  result.seed[0] = static_cast<std::uint32_t>(experiment.training.seed);
-  result.seed[1] = static_cast<std::uint32_t>(experiment.training.seed >> 32);
-  fill_hyperparameters(experiment.optimizer, result);
-  const std::vector<double> dropout = dropout_probabilities(experiment);
-  for (std::size_t i = 0; i < dropout.size(); ++i) {
-    result.dropout[i] = static_cast<float>(dropout[i]);
-  }
-  return result;
-}
-
 std::vector<OptimizerConfig> optimizers_of(std::span<const Experiment> replicas) {
   std::vector<OptimizerConfig> configs;
   for (const Experiment& experiment : replicas) configs.push_back(experiment.optimizer);

@@ -138,6 +138,83 @@ TEST(ReproductionTable, ShowsTheLossesThatTheReportPrints) {
       << text;
 }
 
+TEST(ReproductionOwnTables, SizesAndEfficiencyOfReportA) {
+  const std::string text = report_table(
+      reproduction({row("a-fcn-100k", {record(0, 0.88, 0.89, 10)}),
+                    row("a-fcn-50k", {record(0, 0.87, 0.88, 5)}), row("a-fcn-200k", {})}));
+  EXPECT_NE(
+      text.find("Accuracy by size, FCN beside CNN (Tables 1 and 2)\n\n"
+                "weights  FCN test %  report  val %  report  CNN test %  report  val %  report\n"
+                "50k           87.00   87.92  88.00   89.11           -       -      -       -\n"
+                "100k          88.00   88.70  89.00   89.27           -       -      -       -\n"
+                "\n"),
+      std::string::npos)
+      << text;
+  EXPECT_NE(text.find("(Table 3)\n\n"
+                      "experiment   weights  train s  report  weights/s  report\n"
+                      "a-fcn-100k*   85,614     10.0   237.7      4,591     360\n"
+                      "a-fcn-50k*    45,910      5.0   239.2      9,182     192\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(ReproductionOwnTables, BatchSigmaOfReportB) {
+  const std::string text =
+      report_table(reproduction({row("b-fcn-50k", {record(0, 0.88, 0.89, 10)})}));
+  EXPECT_NE(text.find("(Table 2)\n\n"
+                      "experiment  weights        test %        report  train s  report\n"
+                      "b-fcn-50k    52,842  88.00 ± 2.00  88.02 ± 1.58     10.0   150.0\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(ReproductionOwnTables, OptimizerGridOfReportC) {
+  const std::string text = report_table(
+      reproduction({row("c-fcn-adam-lr0.01", {record(0, 0.88, 0.89, 10)}),
+                    row("c-fcn-adam-lr0.001-dropout0.5", {record(0, 0.88, 0.89, 10)})}));
+  EXPECT_NE(text.find("optimizer  learning rate  val %  report  test %  report\n"
+                      "adam                0.01  89.00   89.35   88.00   87.31\n\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(ReproductionOwnTables, FinalEpochOfReportD) {
+  const std::string text =
+      report_table(reproduction({row("d-fcn-sgd-lr0.05", {record(0, 0.87, 0.88, 600)})}));
+  EXPECT_NE(
+      text.find("experiment        weights   train  report     val  report    test  report\n"
+                "d-fcn-sgd-lr0.05  297,710  0.2500  0.2456  0.3000  0.3369  0.3500  0.3614\n"),
+      std::string::npos)
+      << text;
+  EXPECT_NE(text.find("experiment        weights  val %  report  test %  report    min  report\n"
+                      "d-fcn-sgd-lr0.05  297,710  88.00   88.01   87.00   87.03  10.00   14.31\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(ReproductionOwnTables, ConfusionsOfReportE) {
+  ReproductionRow final = row("e-fcn-final", {record(0, 0.86, 0.87, 10), record(1, 0.86, 0.87, 9)});
+  for (RunRecord& run : final.runs) {
+    std::vector<std::int64_t> counts(100, 0);
+    for (std::size_t t = 0; t < 10; ++t) counts[11 * t] = 900;
+    counts[24] = 100;  // Pullover taken for Coat
+    counts[22] = 800;
+    run.confusion = nn::Confusion(10, std::move(counts));
+  }
+  const std::string text = report_markdown(reproduction({final}));
+  EXPECT_NE(
+      text.find("### Confusion of e-fcn-final, 2 seeds together: most often Pullover taken for "
+                "Coat: 200 of 1,800\n\n"),
+      std::string::npos)
+      << text;
+  EXPECT_NE(text.find("| 2 Pullover | 0 | 0 | 1600 | 0 | 200 | 0 | 0 | 0 | 0 | 0 | 88.89 |\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(report_table(reproduction({final})).find("Confusion"), std::string::npos);
+  const auto json = nlohmann::json::parse(report_json(reproduction({final})));
+  EXPECT_EQ(json["experiments"][0]["runs"][1]["confusion"][2][4], 100);
+}
+
 TEST(ReproductionTable, FitsATerminalWithEveryExperiment) {
   std::vector<ReproductionRow> rows;
   const nn::ExperimentLibrary library = built_in_experiments();

@@ -1,7 +1,9 @@
 // `vktrain evaluate` and `vktrain predict` on runs that `train` wrote.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include "tests/apps/command_fixture.h"
 
@@ -60,6 +62,39 @@ TEST_F(SavedRun, ConfusionMatrixAddsUp) {
   EXPECT_GT(hits, 20);  // far above chance: the images are easy
   const std::string text = compute_well({"evaluate", "run"}).out;
   EXPECT_NE(text.find("Ankle boot"), std::string::npos) << text;
+}
+
+TEST_F(SavedRun, ConfusionMatrixIsTheTrainingsInEveryForm) {
+  const auto counts = json({"evaluate", "run", "--confusion-matrix", "c.csv"})["confusion"];
+  EXPECT_EQ(counts, read_json("run/result.json")["test"]["confusion"]);
+  std::istringstream csv(read_text("c.csv"));
+  std::string line;
+  std::getline(csv, line);
+  EXPECT_TRUE(line.starts_with("true \\ predicted,T-shirt/top,Trouser,")) << line;
+  for (std::size_t t = 0; t < 10; ++t) {
+    std::string expected;
+    for (const auto& count : counts[t]) expected += "," + count.dump();
+    ASSERT_TRUE(std::getline(csv, line));
+    EXPECT_TRUE(line.ends_with(expected)) << line << " lacks " << expected;
+  }
+  EXPECT_FALSE(std::getline(csv, line)) << line;
+  expect_failure(compute({"evaluate", "run", "--confusion-matrix", "absent/c.csv"}), 1,
+                 {"--confusion-matrix", "absent"});
+}
+
+TEST_F(SavedRun, NamesTheLargestConfusion) {
+  const std::string text = compute_well({"evaluate", "run"}).out;
+  const auto counts = json({"evaluate", "run"})["confusion"];
+  std::int64_t largest = 0;
+  for (std::size_t t = 0; t < 10; ++t) {
+    for (std::size_t p = 0; p < 10; ++p) {
+      if (t != p) largest = std::max(largest, counts[t][p].get<std::int64_t>());
+    }
+  }
+  ASSERT_GT(largest, 0);
+  const std::string end = ": " + std::to_string(largest) + " of 7\n";
+  EXPECT_NE(text.find("\nmost often confused: "), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with(end)) << text;
 }
 
 TEST_F(SavedRun, PredictAgreesWithEvaluate) {

@@ -27,8 +27,10 @@ void expect_same_run(const fs::path& a, const fs::path& b) {
 TEST_F(Train, WritesTheRunFolder) {
   const CommandResult result =
       compute_well({"train", "tiny.toml", "--run-dir", "run", "--log-every", "3"});
-  for (const char* part : {"linear", "12,560", "12,762", "epoch 1/2", "epoch 2/2", "run folder run",
-                           "(reported 0.5000)"}) {
+  for (const char* part :
+       {"linear", "12,560", "12,762", "epoch 1/2", "epoch 2/2", "run folder run",
+        "(reported 0.5000)", "overfitting gap ", "\naccuracy by class: T-shirt/top ",
+        ", Ankle boot ", "\nmost often confused: "}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n" << result.out;
   }
   EXPECT_EQ(result.out.find('\r'), std::string::npos);
@@ -62,6 +64,11 @@ TEST_F(Train, WritesTheRunFolder) {
   EXPECT_EQ(outcome["test_accuracy"], epochs[1]["test_accuracy"]);
   EXPECT_EQ(outcome["test"]["images"], 70);
   EXPECT_EQ(outcome["reported"]["test_accuracy"], 0.5);
+  EXPECT_EQ(outcome["overfitting_gap"].get<double>(),
+            epochs[1]["val_loss"].get<double>() - epochs[1]["train_loss"].get<double>());
+  EXPECT_TRUE(outcome["early_stopping"].is_null());
+  EXPECT_EQ(outcome["test"]["confusion"].size(), 10U);
+  EXPECT_EQ(outcome["validation"]["class_accuracy"].size(), 10U);
   EXPECT_EQ(outcome["train_seconds"].get<double>(),
             epochs[0]["seconds"].get<double>() + epochs[1]["seconds"].get<double>());
 
@@ -104,9 +111,38 @@ TEST_F(Train, ReplicasEqualSingleRuns) {
   EXPECT_DOUBLE_EQ(summary["test_accuracy"]["mean"].get<double>(), (a + b) / 2);
   EXPECT_NEAR(summary["test_accuracy"]["std"].get<double>(), std::abs(a - b) / std::sqrt(2.0),
               1e-12);
+  for (const char* key :
+       {"val_loss", "overfitting_gap", "batch_sigma", "train_seconds", "weights_per_second"}) {
+    EXPECT_TRUE(summary[key]["mean"].is_number()) << key;
+  }
   EXPECT_TRUE(fs::exists("seeds/device.json"));
   const auto config = nn::parse_experiment(read_text("seeds/config.toml"), "config");
   EXPECT_EQ(config.training.seeds, (std::vector<std::uint64_t>{3, 4}));
+}
+
+TEST_F(Train, ReplicasStopByThemselves) {
+  // No loss falls by 10: the first epoch stays the best.
+  const std::vector<std::string> stops = {"--set",    "early_stopping.patience=2",
+                                          "--set",    "early_stopping.min_delta=10",
+                                          "--epochs", "9"};
+  std::vector<std::string> both = {"train", "tiny.toml", "--run-dir", "both", "--seeds", "2"};
+  both.insert(both.end(), stops.begin(), stops.end());
+  const std::string out = compute_well(both).out;
+  EXPECT_NE(out.find("stopped after epoch 3, best epoch 1 restored"), std::string::npos) << out;
+  EXPECT_EQ(out.find("epoch 4/9"), std::string::npos) << out;
+  std::vector<std::string> one = {"train", "tiny.toml", "--run-dir", "one", "--seed", "1"};
+  one.insert(one.end(), stops.begin(), stops.end());
+  compute_well(one);
+  expect_same_run("both/seed-1", "one");
+  compute_well({"train", "tiny.toml", "--run-dir", "first", "--seed", "1", "--epochs", "1"});
+  EXPECT_EQ(read_text("one/model.safetensors"), read_text("first/model.safetensors"));
+
+  const auto outcome = read_json("one/result.json");
+  EXPECT_EQ(outcome["early_stopping"],
+            nlohmann::json({{"best_epoch", 1}, {"stopped_epoch", 3}, {"restored", true}}));
+  EXPECT_EQ(outcome["final"]["epoch"], 1);
+  EXPECT_EQ(outcome["steps"], 12);
+  EXPECT_EQ(read_json_lines("one/metrics.jsonl").size(), 3U);
 }
 
 TEST_F(Train, SaveAndInitFrom) {
@@ -150,7 +186,7 @@ TEST_F(Train, ProgressOnATerminalAndNone) {
   EXPECT_NE(live.find("\r\x1b[Kepoch 1/2: train loss"), std::string::npos) << live;
   const std::string none =
       compute_well({"train", "tiny.toml", "--run-dir", "b", "--progress", "none"}, 60).out;
-  EXPECT_EQ(std::count(none.begin(), none.end(), '\n'), 1) << none;
+  EXPECT_EQ(std::count(none.begin(), none.end(), '\n'), 3) << none;
   EXPECT_TRUE(none.starts_with("tiny: test accuracy")) << none;
   expect_same_run("a", "b");
 }

@@ -127,17 +127,30 @@ TEST(Statistics, MeanAndSampleDeviation) {
   EXPECT_EQ(sample_deviation(std::vector<double>{1}), std::nullopt);
 }
 
-TEST(Inference, SoftmaxAndConfusion) {
+TEST(Inference, SoftmaxAndPrediction) {
   const std::vector<float> logits = {1000, 1000, 0, 0, 0, 1};
   const std::vector<double> p = softmax(std::span(logits).first(3));
   EXPECT_DOUBLE_EQ(p[0], 0.5);
   EXPECT_DOUBLE_EQ(p[1], 0.5);
   EXPECT_EQ(p[2], 0.0);
-  const std::vector<std::uint8_t> labels = {1, 2};
-  const auto confusion = confusion_matrix(logits, labels, 3);
-  EXPECT_EQ(confusion[1][0], 1);  // the first of equals
-  EXPECT_EQ(confusion[2][2], 1);
-  EXPECT_EQ(confusion[0][0] + confusion[0][1] + confusion[0][2], 0);
+  EXPECT_EQ(predicted_class(std::span(logits).first(3)), 0u);  // the first of equals
+  EXPECT_EQ(predicted_class(std::span(logits).last(3)), 2u);
+}
+
+TEST(Confusion, AccuraciesAndTheLargest) {
+  Confusion none(3, {2, 0, 0, 0, 0, 0, 0, 0, 4});
+  EXPECT_FALSE(none.largest());
+  EXPECT_FALSE(none.class_accuracy(1));  // no image of it
+  Confusion sum;
+  sum += none;
+  sum += Confusion(3, {1, 1, 0, 2, 1, 0, 0, 2, 0});
+  EXPECT_EQ(sum.images(1), 3);
+  EXPECT_EQ(sum.class_accuracy(0), 0.75);
+  const std::optional<Confusion::Pair> largest = sum.largest();  // 1 for 0 as often as 2 for 1
+  ASSERT_TRUE(largest);
+  EXPECT_EQ(largest->truth, 1u);
+  EXPECT_EQ(largest->predicted, 0u);
+  EXPECT_EQ(largest->count, 2);
 }
 
 }  // namespace
