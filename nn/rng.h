@@ -20,7 +20,8 @@ enum class RandomUse : std::uint32_t {
   initializer,
   split,
   shuffle,
-  dropout,  // drawn on the device; see nn/ops/dropout.h
+  dropout,       // drawn on the device; see nn/ops/dropout.h
+  augmentation,  // drawn on the device; see nn/ops/gather_batch.h
 };
 
 constexpr std::uint64_t random_stream(RandomUse use, std::uint64_t index = 0) {

@@ -1,9 +1,12 @@
 // Makes a batch from the data set on the device: picks the step's images and labels by index and
-// normalises the bytes. One invocation moves four pixels.
+// normalises the bytes. One invocation moves four pixels. With AUGMENT every image is shifted,
+// cropped and mirrored at random (see nn/ops/gather_batch.h).
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "philox.glsl"
 #include "step_state.glsl"
+layout(constant_id = 1) const bool AUGMENT = false;
 
 layout(set = 0, binding = 0, std430) readonly buffer Images { uint images[]; };  // 4 bytes a word
 layout(set = 0, binding = 1, std430) readonly buffer Labels { uint labels[]; };
@@ -11,6 +14,8 @@ layout(set = 0, binding = 2, std430) readonly buffer Indices { uint indices[]; }
 layout(set = 0, binding = 3, std430) readonly buffer State { StepState state[]; };
 layout(set = 0, binding = 4, std430) writeonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 5, std430) writeonly buffer BatchLabels { uint batch_labels[]; };
+
+layout(set = 0, binding = 6, std430) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
 
 layout(push_constant, std430) uniform Push {
     uint batch;
@@ -23,7 +28,60 @@ layout(push_constant, std430) uniform Push {
     uint label_replica;
     float scale;         // x = byte * scale + shift
     float shift;
+    // For AUGMENT.
+    uint channels;
+    uint height;
+    uint width;
+    float flip;         // probability
+    uint max_shift;     // pixels
+    uint crop_padding;  // pixels
+    uint hyperparameters_replica;  // in entries
 } p;
+
+// Evenly from -limit to limit.
+ivec2 offsets(uvec2 words, uint limit) {
+    uvec2 high, low;
+    umulExtended(words, uvec2(2 * limit + 1), high, low);
+    return ivec2(high) - int(limit);
+}
+
+bool inside(ivec2 pixel) {
+    return all(greaterThanEqual(pixel, ivec2(0))) && all(lessThan(pixel, ivec2(p.height, p.width)));
+}
+
+// One image's random changes; vectors are (row, column).
+struct Transform {
+    bool flip;
+    ivec2 shift;
+    ivec2 crop;
+};
+
+// The third word tells the two draws apart, the last, RandomUse::augmentation, this stream from the
+// others of nn/rng.h.
+Transform draw(uint position, uint step) {
+    uint entry = replica() * p.hyperparameters_replica;
+    uvec2 seed = uvec2(hyperparameters[entry].seed_low, hyperparameters[entry].seed_high);
+    uvec4 first = philox4x32(uvec4(position, step, 0, 4), seed);
+    uvec4 second = uvec4(0);
+    if (p.crop_padding > 0) second = philox4x32(uvec4(position, step, 1, 4), seed);
+    return Transform(float(first.x >> 8) * 5.9604644775390625e-8 < p.flip,
+                     offsets(first.yz, p.max_shift), offsets(second.xy, p.crop_padding));
+}
+
+// The byte of one element of the changed image: backwards through mirror, crop and shift.
+uint augmented_byte(uint image, uint element, Transform transform) {
+    uint plane = p.height * p.width;
+    uint channel = element / plane;
+    if (channel >= p.channels) return 0;
+    ivec2 pixel = ivec2(element % plane / p.width, element % p.width);
+    if (transform.flip) pixel.y = int(p.width) - 1 - pixel.y;
+    pixel += transform.crop;
+    if (!inside(pixel)) return 0;
+    pixel -= transform.shift;
+    if (!inside(pixel)) return 0;
+    uint place = channel * plane + uint(pixel.x) * p.width + uint(pixel.y);
+    return images[image * p.image_stride + place / 4] >> (8 * (place % 4)) & 255u;
+}
 
 void main() {
     uint item = item_index();
@@ -32,8 +90,13 @@ void main() {
     uint word = item % p.row_words;
     uint step = state[replica() * p.state_replica].step_in_epoch;
     uint image = indices[replica() * p.index_replica + step * p.batch_stride + row];
-    uint bytes = images[image * p.image_stride + word];
-    uvec4 pixels = (uvec4(bytes) >> uvec4(0, 8, 16, 24)) & 255u;
+    uvec4 pixels;
+    if (AUGMENT) {
+        Transform transform = draw(row, state[replica() * p.state_replica].step);
+        for (uint i = 0; i < 4; ++i) pixels[i] = augmented_byte(image, word * 4 + i, transform);
+    } else {
+        pixels = (uvec4(images[image * p.image_stride + word]) >> uvec4(0, 8, 16, 24)) & 255u;
+    }
     x[replica() * p.x_replica + item] = fma(vec4(pixels), vec4(p.scale), vec4(p.shift));
     if (word == 0) batch_labels[replica() * p.label_replica + row] = labels[image];
 }

@@ -1,17 +1,48 @@
 #include "nn/ops/gather_batch.h"
 
+#include <fmt/format.h>
+
 #include "nn/lowering.h"
 #include "nn/reference/gather_batch.h"
 #include "nn/reference/reference_memory.h"
+#include "runtime/error.h"
 
 namespace vktrain::nn {
 namespace {
 
+// Mirrors shaders/gather_batch.comp.
 struct Push {
   std::uint32_t batch, row_words, image_stride, batch_stride;
   std::uint32_t index_replica, state_replica, x_replica, label_replica;
   float scale, shift;
+  std::uint32_t channels, height, width;
+  float flip;
+  std::uint32_t max_shift, crop_padding, hyperparameters_replica;
 };
+
+constexpr std::uint32_t kHyperparameterWords = sizeof(Hyperparameters) / 4;
+
+std::vector<ValueId> inputs_of(const DatasetInputs& dataset, const StepInputs& step,
+                               const Augmentation& augmentation) {
+  std::vector<ValueId> inputs = {dataset.images, dataset.labels, dataset.indices, step.state};
+  if (augmentation.any()) inputs.push_back(step.hyperparameters);
+  return inputs;
+}
+
+void check(const Augmentation& augmentation, const Shape& image) {
+  const double flip = augmentation.horizontal_flip;
+  const auto require = [](bool good, std::string_view what, std::string_view range, auto found) {
+    if (good) return;
+    throw Error(
+        fmt::format("[gather_batch] augmentation: expected {} {}, found {}", what, range, found));
+  };
+  require(flip >= 0 && flip <= 1, "a probability of a horizontal flip", "from 0 to 1", flip);
+  require(augmentation.shift >= 0, "a shift", "of 0 or more pixels", augmentation.shift);
+  require(augmentation.crop_padding >= 0, "a crop padding", "of 0 or more pixels",
+          augmentation.crop_padding);
+  require(!augmentation.any() || image.rank() == 3, "images", "of shape [channels, height, width]",
+          to_string(image));
+}
 
 }  // namespace
 
@@ -27,23 +58,28 @@ DatasetInputs add_dataset_inputs(Graph& graph, const Shape& image_shape, std::in
 }
 
 GatherBatch::GatherBatch(const DatasetInputs& dataset, const StepInputs& step, const Batch& batch,
-                         const Normalization& normalization, std::int64_t batch_stride)
-    : Operation({dataset.images, dataset.labels, dataset.indices, step.state},
-                {batch.x, batch.labels}),
+                         const Normalization& normalization, std::int64_t batch_stride,
+                         const Augmentation& augmentation)
+    : Operation(inputs_of(dataset, step, augmentation), {batch.x, batch.labels}),
       dataset_(dataset),
       step_(step),
       batch_(batch),
       normalization_(normalization),
-      batch_stride_(batch_stride) {}
+      batch_stride_(batch_stride),
+      augmentation_(augmentation) {}
 
 Batch gather_batch(Graph& graph, const DatasetInputs& dataset, const StepInputs& step,
-                   const Normalization& normalization, std::int64_t batch_stride) {
+                   const Normalization& normalization, std::int64_t batch_stride,
+                   const Augmentation& augmentation) {
+  check(augmentation, dataset.image_shape);
   std::vector<std::int64_t> dims = {kBatch};
   for (std::int64_t dim : dataset.image_shape.dims()) dims.push_back(dim);
   Batch batch;
   batch.x = graph.add_activation("input", Shape(dims));
   batch.labels = graph.add_activation("labels", {kBatch}, DType::u32);
-  graph.add(std::make_unique<GatherBatch>(dataset, step, batch, normalization, batch_stride))
+  graph
+      .add(std::make_unique<GatherBatch>(dataset, step, batch, normalization, batch_stride,
+                                         augmentation))
       .label = "input";
   return batch;
 }
@@ -51,12 +87,19 @@ Batch gather_batch(Graph& graph, const DatasetInputs& dataset, const StepInputs&
 void GatherBatch::lower(Lowering& l) const {
   const Layout x = l.layout(batch_.x);
   const auto row_words = static_cast<std::uint32_t>(x.row_stride / 4);
+  const bool augmented = augmentation_.any();
+  const Shape image = augmented ? dataset_.image_shape : Shape{0, 0, 0};
   PlannedDispatch dispatch;
   dispatch.label = "gather batch";
   dispatch.shader = "gather_batch";
-  dispatch.constants = {64};
-  dispatch.bindings = {l.read(dataset_.images), l.read(dataset_.labels), l.read(dataset_.indices),
-                       l.read(step_.state),     l.write(batch_.x),       l.write(batch_.labels)};
+  dispatch.constants = {64, augmented ? 1u : 0u};
+  dispatch.bindings = {l.read(dataset_.images),
+                       l.read(dataset_.labels),
+                       l.read(dataset_.indices),
+                       l.read(step_.state),
+                       l.write(batch_.x),
+                       l.write(batch_.labels),
+                       l.read(augmented ? step_.hyperparameters : step_.state)};
   dispatch.push = push_bytes(
       Push{.batch = static_cast<std::uint32_t>(l.batch()),
            .row_words = row_words,
@@ -67,7 +110,15 @@ void GatherBatch::lower(Lowering& l) const {
            .x_replica = l.replica_stride(batch_.x) / 4,
            .label_replica = l.replica_stride(batch_.labels),
            .scale = static_cast<float>(1.0 / (255.0 * normalization_.std)),
-           .shift = static_cast<float>(-normalization_.mean / normalization_.std)});
+           .shift = static_cast<float>(-normalization_.mean / normalization_.std),
+           .channels = to_u32(image[0]),
+           .height = to_u32(image[1]),
+           .width = to_u32(image[2]),
+           .flip = static_cast<float>(augmentation_.horizontal_flip),
+           .max_shift = to_u32(augmentation_.shift),
+           .crop_padding = to_u32(augmentation_.crop_padding),
+           .hyperparameters_replica =
+               augmented ? l.replica_stride(step_.hyperparameters) / kHyperparameterWords : 0});
   dispatch.groups = l.groups_for(l.batch() * row_words, 64);
   dispatch.flops = 2.0 * static_cast<double>(x.size());
   dispatch.bytes = 5.0 * static_cast<double>(x.size());
@@ -75,14 +126,29 @@ void GatherBatch::lower(Lowering& l) const {
 }
 
 void GatherBatch::reference(ReferenceMemory& memory) const {
+  reference::ImageDraws draws;
+  if (augmentation_.any()) {
+    const std::vector<double>& words = memory[step_.hyperparameters];
+    constexpr std::size_t kSeedWord = offsetof(Hyperparameters, seed) / 4;
+    draws = {.horizontal_flip = static_cast<float>(augmentation_.horizontal_flip),
+             .shift = augmentation_.shift,
+             .crop_padding = augmentation_.crop_padding,
+             .seed = {static_cast<std::uint32_t>(words[kSeedWord]),
+                      static_cast<std::uint32_t>(words[kSeedWord + 1])},
+             .step = static_cast<std::uint32_t>(memory[step_.state][0])};
+  }
+  std::vector<std::int64_t> image = dataset_.image_shape.dims();
+  if (image.size() != 3) image = {1, 1, dataset_.image_shape.elements()};
   reference::gather_batch(
       {.batch = memory.batch(),
-       .pixels = dataset_.image_shape.elements(),
+       .channels = image[0],
+       .height = image[1],
+       .width = image[2],
        .first = static_cast<std::int64_t>(memory[step_.state][1]) * batch_stride_,
        .mean = normalization_.mean,
        .std = normalization_.std},
-      memory[dataset_.images], memory[dataset_.labels], memory[dataset_.indices], memory[batch_.x],
-      memory[batch_.labels]);
+      draws, memory[dataset_.images], memory[dataset_.labels], memory[dataset_.indices],
+      memory[batch_.x], memory[batch_.labels]);
 }
 
 }  // namespace vktrain::nn

@@ -28,15 +28,33 @@ struct Normalization {
   double std = 1;
 };
 
+// Random changes to every image: it is moved by a number of pixels drawn evenly from -shift to
+// shift down and another to the right, then padded by `crop_padding` pixels and cropped back to its
+// size at a random place, then mirrored from left to right with the probability `horizontal_flip`.
+// Pixels from outside are 0 bytes.
+struct Augmentation {
+  double horizontal_flip = 0;
+  std::int64_t shift = 0;
+  std::int64_t crop_padding = 0;
+
+  bool any() const { return horizontal_flip > 0 || shift > 0 || crop_padding > 0; }
+};
+
 // Step s of the epoch takes the indices [s * batch_stride, s * batch_stride + batch): with
 // batch_stride = the full batch size, a last, smaller batch continues where the full ones ended.
+// Augmentation is for training alone. Image n of a batch draws from Philox4x32-10 with the
+// replica's seed as key and the counters (n, step since the start of the training, 0 or 1,
+// RandomUse::augmentation): words 0 to 2 of the first are flip, shift down and shift right, words 0
+// and 1 of the second the place of the crop. Throws Error when a setting is out of range.
 Batch gather_batch(Graph& graph, const DatasetInputs& dataset, const StepInputs& step,
-                   const Normalization& normalization, std::int64_t batch_stride);
+                   const Normalization& normalization, std::int64_t batch_stride,
+                   const Augmentation& augmentation = {});
 
 class GatherBatch : public Operation {
  public:
   GatherBatch(const DatasetInputs& dataset, const StepInputs& step, const Batch& batch,
-              const Normalization& normalization, std::int64_t batch_stride);
+              const Normalization& normalization, std::int64_t batch_stride,
+              const Augmentation& augmentation);
   std::string_view kind() const override { return "gather_batch"; }
   void lower(Lowering& lowering) const override;
   void reference(ReferenceMemory& memory) const override;
@@ -47,6 +65,7 @@ class GatherBatch : public Operation {
   Batch batch_;
   Normalization normalization_;
   std::int64_t batch_stride_;
+  Augmentation augmentation_;
 };
 
 }  // namespace vktrain::nn

@@ -15,7 +15,10 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   g.step = add_step_inputs(g.graph, divide_up(images, batch_size));
   g.dataset = add_dataset_inputs(g.graph, {in[0], in[1], in[2]}, dataset_count, images);
   const Batch batch = gather_batch(g.graph, g.dataset, g.step,
-                                   {experiment.data.mean, experiment.data.std}, batch_size);
+                                   {experiment.data.mean, experiment.data.std}, batch_size,
+                                   {.horizontal_flip = experiment.augmentation.horizontal_flip,
+                                    .shift = experiment.augmentation.shift,
+                                    .crop_padding = experiment.augmentation.crop_padding});
   g.model = build_model(g.graph, experiment, batch.x, g.step, ModelMode::train);
   const CrossEntropy loss = softmax_cross_entropy(g.graph, g.model.logits, batch.labels,
                                                   experiment.training.label_smoothing);

@@ -37,13 +37,14 @@ TEST(PhiloxRng, WalksTheBlocksOfItsStream) {
 TEST(PhiloxRng, SeedsStreamsAndUsesDiffer) {
   std::set<std::uint32_t> first;
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
-    for (const RandomUse use : {RandomUse::initializer, RandomUse::split, RandomUse::shuffle}) {
+    for (const RandomUse use : {RandomUse::initializer, RandomUse::split, RandomUse::shuffle,
+                                RandomUse::dropout, RandomUse::augmentation}) {
       for (std::uint32_t index = 0; index < 4; ++index) {
         first.insert(PhiloxRng(seed, random_stream(use, index)).next_u32());
       }
     }
   }
-  EXPECT_EQ(first.size(), 4U * 3U * 4U);
+  EXPECT_EQ(first.size(), 4U * 5U * 4U);
 }
 
 TEST(PhiloxRng, UniformFillsItsIntervalEvenly) {
