@@ -1,19 +1,21 @@
 #include "apps/vktrain/summary.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 #include "apps/vktrain/text.h"
 
 namespace vktrain::app {
 namespace {
 
-// Without the batch: "784", "8 x 14 x 14".
+// Without the batch: "[784]", "[8, 28, 28]".
 std::string output_text(const nn::Shape& shape) {
-  std::string text;
-  for (std::size_t i = 1; i < shape.dims().size(); ++i) {
-    text += fmt::format("{}{}", i > 1 ? " x " : "", shape.dims()[i]);
-  }
-  return text;
+  const std::vector<std::int64_t>& dims = shape.dims();
+  return fmt::format("[{}]", fmt::join(dims.begin() + 1, dims.end(), ", "));
 }
 
 }  // namespace

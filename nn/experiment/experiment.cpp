@@ -24,6 +24,18 @@ std::int64_t parameters_of(const LayerGraph& graph) {
   return count;
 }
 
+void check_dropout_slots(const ModelSpec& model) {
+  const auto count =
+      std::count_if(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
+        return layer.type == LayerType::dropout || layer.type == LayerType::dropout2d;
+      });
+  if (count <= kMaxDropoutLayers) return;
+  throw UsageError(
+      fmt::format("model.layers must have at most {} dropout and dropout2d layers, but "
+                  "it has {}.",
+                  kMaxDropoutLayers, count));
+}
+
 void check_model(const Experiment& experiment) {
   const ModelSpec& model = experiment.model;
   const Extent input(model.input.begin(), model.input.end());
@@ -46,18 +58,6 @@ void check_model(const Experiment& experiment) {
     throw UsageError("model.layers must have something to train, but no layer has parameters.");
   }
   check_dropout_slots(model);
-}
-
-void check_dropout_slots(const ModelSpec& model) {
-  const auto count =
-      std::count_if(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
-        return layer.type == LayerType::dropout || layer.type == LayerType::dropout2d;
-      });
-  if (count <= kMaxDropoutLayers) return;
-  throw UsageError(
-      fmt::format("model.layers must have at most {} dropout and dropout2d layers, but "
-                  "it has {}.",
-                  kMaxDropoutLayers, count));
 }
 
 void require_validation(const Experiment& experiment, std::string_view subject) {

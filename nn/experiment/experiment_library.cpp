@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "nn/experiment/experiment_keys.h"
 
@@ -15,6 +16,15 @@ namespace {
 // Small networks of two families, with batch norm and dropout among them, together about three
 // minutes on two CPU cores.
 constexpr std::array<std::string_view, 3> kQuickSuite = {"a-fcn-50k", "a-fcn-100k", "b-fcn-50k"};
+
+constexpr std::string_view kReportSuite = "report-";
+
+// Of an experiment that is from a report.
+bool in_suite(const Experiment& experiment, std::string_view suite) {
+  if (suite == "fcn") return experiment.id.find("-fcn-") != std::string::npos;
+  if (suite == "cnn") return experiment.id.find("-cnn-") != std::string::npos;
+  return suite == "all" || suite.substr(kReportSuite.size()) == experiment.report;
+}
 
 // '*' matches any text, '?' any character. Linear: on a mismatch only the last '*' gives way.
 bool matches(std::string_view pattern, std::string_view text) {
@@ -202,10 +212,26 @@ std::vector<const Experiment*> ExperimentLibrary::suite(std::string_view name) c
   if (name == "quick") {
     return match(std::vector<std::string>(kQuickSuite.begin(), kQuickSuite.end()));
   }
-  if (name == "fcn") return match(std::array<std::string, 1>{"*-fcn-*"});
-  if (name == "all") return match(std::array<std::string, 1>{"*"});
-  const std::array<std::string, 3> known = {"quick", "fcn", "all"};
-  throw UsageError(unknown_name("suite", name, known));
+  const std::vector<std::string> known = suites();
+  if (std::find(known.begin(), known.end(), name) == known.end()) {
+    throw UsageError(unknown_name("suite", name, known));
+  }
+  std::vector<const Experiment*> result;
+  for (const std::string& id : ids_) {
+    const Experiment& experiment = find(id);
+    if (!experiment.report.empty() && in_suite(experiment, name)) result.push_back(&experiment);
+  }
+  return result;
+}
+
+std::vector<std::string> ExperimentLibrary::suites() const {
+  std::vector<std::string> names = {"quick", "fcn", "cnn", "all"};
+  std::set<std::string> reports;
+  for (const auto& [id, experiment] : experiments_) reports.insert(experiment.report);
+  for (const std::string& report : reports) {
+    if (!report.empty()) names.push_back(std::string(kReportSuite) + report);
+  }
+  return names;
 }
 
 }  // namespace vktrain::nn

@@ -29,8 +29,10 @@ class ExperimentLibrary {
   // of `ids`. Throws UsageError for a pattern that names none.
   std::vector<const Experiment*> match(std::span<const std::string> patterns) const;
 
-  // "quick" (minutes on two CPU cores), "fcn", "all". Throws UsageError for another name.
+  // "quick" (minutes on two CPU cores); of the runs that are from a report "fcn", "cnn", "all", and
+  // "report-a" to "report-e", those of one report. Throws UsageError for another name.
   std::vector<const Experiment*> suite(std::string_view name) const;
+  std::vector<std::string> suites() const;  // their names
 
  private:
   std::vector<std::string> ids_;

@@ -80,12 +80,11 @@ Inputs inputs_of(const ModelSpec& model) {
     const std::vector<std::size_t>& from = inputs[path.back()];
     const std::size_t next = *std::find_if(
         from.begin(), from.end(), [&](std::size_t i) { return i != kModelInput && !done[i]; });
-    const auto seen = std::find(path.begin(), path.end(), next);
+    const bool closes = std::find(path.begin(), path.end(), next) != path.end();
     path.push_back(next);
-    if (seen == path.end() - 1) continue;
-    path.erase(path.begin(), std::find(path.begin(), path.end(), next));
-    break;
+    if (closes) break;
   }
+  path.erase(path.begin(), std::find(path.begin(), path.end(), path.back()));
   std::reverse(path.begin(), path.end());  // from an input to its reader
   std::vector<std::string> names;
   for (const std::size_t index : path) names.push_back(name_at(model, index));

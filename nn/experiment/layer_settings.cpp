@@ -16,10 +16,11 @@ namespace {
 
 constexpr std::int64_t kMaxWindow = 4096;  // of kernels, strides, ...: as large as an image may be
 
-// "3" for both dimensions, "3x5" or [3, 5] for height and width.
+// "3" for both dimensions, "3x5" or [3, 5] for height and width. The shorthand gives it as a text,
+// for TOML takes 0x1 for a hexadecimal number.
 struct PairText {
   using Type = Pair;
-  static constexpr ValueShape kShape = ValueShape::value;
+  static constexpr ValueShape kShape = ValueShape::text;
   Integer<std::int64_t> size;
 
   std::string expected() const {
@@ -45,7 +46,7 @@ struct PairText {
  private:
   static Pair read_text(std::string_view text) {
     const std::size_t x = text.find('x');
-    if (x == std::string_view::npos) return {-1, -1};
+    if (x == std::string_view::npos) return {read_number(text), read_number(text)};
     return {read_number(text.substr(0, x)), read_number(text.substr(x + 1))};
   }
   static std::int64_t read_number(std::string_view digits) {
@@ -64,7 +65,7 @@ struct Padding {
 
 struct PaddingText {
   using Type = Padding;
-  static constexpr ValueShape kShape = ValueShape::value;
+  static constexpr ValueShape kShape = ValueShape::text;
   PairText pair{{0, kMaxWindow}};
 
   std::string expected() const { return pair.expected() + ", or \"same\" or \"valid\""; }
@@ -76,8 +77,11 @@ struct PaddingText {
   Padding read(const TomlValue& toml) const {
     if (toml.is_text() && toml.text() == "same") return {{0, 0}, PaddingRule::same};
     if (toml.is_text() && toml.text() == "valid") return {{0, 0}, PaddingRule::valid};
-    if (toml.is_text() && toml.text().find('x') == std::string::npos) toml.fail(expected());
-    return {pair.read(toml), PaddingRule::explicit_sizes};
+    try {
+      return {pair.read(toml), PaddingRule::explicit_sizes};
+    } catch (const UsageError&) {
+      toml.fail(expected());
+    }
   }
   std::string print(const Padding& padding) const {
     if (padding.rule == PaddingRule::explicit_sizes) return pair.print(padding.sizes);

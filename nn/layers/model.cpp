@@ -11,9 +11,12 @@
 #include "nn/layers/linear.h"
 #include "nn/ops/activation.h"
 #include "nn/ops/add.h"
+#include "nn/ops/avg_pool2d.h"
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/channels_last.h"
+#include "nn/ops/concat.h"
 #include "nn/ops/dropout.h"
+#include "nn/ops/dropout2d.h"
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/reshape.h"
 #include "runtime/error.h"
@@ -67,6 +70,15 @@ ValueId add_conv2d(const Builder& builder, const Place& place) {
                       place.name);
 }
 
+ValueId add_pool2d(const Builder& builder, const Place& place) {
+  const Window2d window = window_at(builder, place);
+  if (place.layer.type == LayerType::max_pool2d) {
+    return max_pool2d(builder.graph, place.input(), window, place.name);
+  }
+  return avg_pool2d(builder.graph, place.input(), window, place.layer.count_include_pad,
+                    place.name);
+}
+
 ValueId add_flatten(const Builder& builder, const Place& place) {
   return place.layer.order == FlattenOrder::channels_last
              ? flatten_channels_last(builder.graph, place.input(), place.name)
@@ -82,7 +94,9 @@ ValueId add_batch_norm(const Builder& builder, const Place& place) {
 
 ValueId add_dropout(const Builder& builder, const Place& place) {
   if (builder.mode == ModelMode::evaluate) return place.input();
-  return dropout(builder.graph, place.input(), place.dropout_slot, builder.step, place.name);
+  return place.layer.type == LayerType::dropout2d
+             ? dropout2d(builder.graph, place.input(), place.dropout_slot, builder.step, place.name)
+             : dropout(builder.graph, place.input(), place.dropout_slot, builder.step, place.name);
 }
 
 ValueId add_sum(const Builder& builder, const Place& place) {
@@ -108,7 +122,10 @@ ValueId add_layer(const Builder& builder, const Place& place) {
     case LayerType::conv2d:
       return add_conv2d(builder, place);
     case LayerType::max_pool2d:
-      return max_pool2d(builder.graph, place.input(), window_at(builder, place), place.name);
+    case LayerType::avg_pool2d:
+      return add_pool2d(builder, place);
+    case LayerType::global_avg_pool2d:
+      return global_avg_pool2d(builder.graph, place.input(), place.name);
     case LayerType::relu:
       return add_activation(builder, place, Activation::relu);
     case LayerType::tanh:
@@ -124,19 +141,18 @@ ValueId add_layer(const Builder& builder, const Place& place) {
     case LayerType::silu:
       return add_activation(builder, place, Activation::silu);
     case LayerType::dropout:
+    case LayerType::dropout2d:
       return add_dropout(builder, place);
     case LayerType::batch_norm:
       return add_batch_norm(builder, place);
     case LayerType::add:
       return add_sum(builder, place);
+    case LayerType::concat:
+      return concat(builder.graph, place.inputs, place.name);
     case LayerType::softmax:  // inside the loss
       return place.input();
-    default:
-      throw UsageError(
-          fmt::format("model.layers: the layer {} ({}) is of a type that cannot be "
-                      "built yet.",
-                      place.name, name_of(place.layer.type)));
   }
+  throw Error(fmt::format("layer {} is of no known type.", place.name));
 }
 
 bool has_dropout_slot(const LayerSpec& layer) {

@@ -29,8 +29,6 @@ TEST(ExperimentCheck, CountsTheParametersOfPapers) {
 TEST(ExperimentCheck, LayersMustFitTogether) {
   expect_refused([](Experiment& e) { e.model.layers.erase(e.model.layers.begin()); },
                  {"model.layers[0] (linear)", "[features]", "[1, 28, 28]", "flatten"});
-  expect_refused([](Experiment& e) { e.model.layers[0].type = LayerType::batch_norm; },
-                 {"model.layers[0] (batch_norm)", "[1, 28, 28]"});
   expect_refused([](Experiment& e) { e.model.layers.back().out = 11; },
                  {"model.layers[5] (linear)", "[10]", "[11]"});
   expect_refused([](Experiment& e) { e.data.classes = 9; }, {"[9]", "[10]"});
@@ -71,6 +69,57 @@ TEST(ExperimentCheck, ValuesSetInCodeAreCheckedLikeValuesOfAText) {
       {"init.weight", "normal"});
   expect_refused([](Experiment& e) { e.id = "a/b"; }, {"id", "letters"});
   expect_refused([](Experiment& e) { e.optimizer.nesterov = true; }, {"Nesterov"});
+}
+
+TEST(ExperimentCheck, WhatLooksAtValidationNeedsValidationImages) {
+  const auto without = [](Experiment& e) { e.data.split.kind = SplitRule::Kind::none; };
+  expect_refused(
+      [&](Experiment& e) {
+        without(e);
+        e.early_stopping.patience = 1;
+      },
+      {"early_stopping.patience", "validation", "data.split", "\"none\""});
+  expect_refused(
+      [&](Experiment& e) {
+        without(e);
+        e.schedule.kind = ScheduleKind::plateau;
+      },
+      {"schedule.kind", "plateau", "validation", "data.split"});
+}
+
+TEST(ExperimentCheck, ThereAreSlotsForSoManyDropouts) {
+  Experiment e = good();
+  e.model.layers.insert(e.model.layers.end() - 1, 15, default_layer(LayerType::dropout));
+  EXPECT_NO_THROW(check(e));
+  expect_refused(
+      [](Experiment& x) {
+        x.model.layers.insert(x.model.layers.end() - 1, 16, default_layer(LayerType::dropout));
+      },
+      {"model.layers", "at most 16", "dropout2d", "17"});
+}
+
+TEST(ExperimentCheck, MilestonesRise) {
+  const auto refused = [](std::vector<std::int64_t> milestones, std::string_view shown) {
+    expect_refused(
+        [&](Experiment& e) {
+          e.schedule.kind = ScheduleKind::multi_step;
+          e.schedule.milestones = milestones;
+        },
+        {"schedule.milestones", "later", shown});
+  };
+  refused({}, "[]");
+  refused({3, 3}, "[3, 3]");
+  refused({5, 4}, "[5, 4]");
+}
+
+TEST(ExperimentCheck, AugmentationLeavesSomethingToSee) {
+  expect_refused([](Experiment& e) { e.augmentation.shift = 28; },
+                 {"augmentation.shift", "less than", "28"});
+  expect_refused([](Experiment& e) { e.augmentation.crop_padding = 30; },
+                 {"augmentation.crop_padding", "28", "30"});
+  Experiment e = good();
+  e.augmentation.shift = 27;
+  EXPECT_NO_THROW(check(e));
 }
 
 TEST(ExperimentCheck, WithoutAGridThereIsOneReplica) {

@@ -88,6 +88,9 @@ TEST(ExperimentLibrary, FindsByIdAndByPattern) {
   EXPECT_EQ(ids(lib.match(Names{"*-*-*0*1"})), (Names{"b-fcn-lr0.1"}));
   EXPECT_EQ(ids(lib.suite("fcn")), (Names{"z-fcn-first", "b-fcn-lr0.1"}));
   EXPECT_EQ(ids(lib.suite("all")), lib.ids());
+  EXPECT_EQ(ids(lib.suite("report-a")), lib.ids());
+  EXPECT_TRUE(lib.suite("cnn").empty());
+  EXPECT_EQ(lib.suites(), (Names{"quick", "fcn", "cnn", "all", "report-a"}));
   const auto message = [](auto&& call) -> std::string {
     try {
       call();
@@ -105,7 +108,23 @@ TEST(ExperimentLibrary, FindsByIdAndByPattern) {
   // A '*' must not give back text that the pattern before it has used.
   EXPECT_NE(message([&] { lib.match(Names{"c-t*third"}); }).find("c-t*third"), std::string::npos);
   EXPECT_NE(message([&] { lib.match(Names{"z-fcn"}); }).find("z-fcn"), std::string::npos);
+  EXPECT_EQ(message([&] { lib.suite("report-b"); }),
+            "there is no suite \"report-b\"; did you mean 'report-a'?");
   EXPECT_EQ(message([&] { lib.suite("fcm"); }), "there is no suite \"fcm\"; did you mean 'fcn'?");
+}
+
+TEST(ExperimentLibrary, LayersMayBeTablesAndRunsWithoutAReportAreInNoSuite) {
+  const ExperimentLibrary lib = library(R"([run.x-cnn-y]
+training.epochs = 2
+[[run.x-cnn-y.layer]]
+type = "flatten"
+[[run.x-cnn-y.layer]]
+type = "linear"
+out = 10
+)");
+  EXPECT_EQ(lib.find("x-cnn-y").model.layers.size(), 2u);
+  EXPECT_TRUE(lib.suite("all").empty());
+  EXPECT_TRUE(lib.suite("cnn").empty());
 }
 
 void expect_refused(std::string_view text, std::initializer_list<std::string_view> parts) {

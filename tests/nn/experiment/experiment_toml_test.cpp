@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -67,6 +68,74 @@ layers = [{type = "flatten"},
   EXPECT_EQ(parameter_count(a), 784 * 20 + 2 * 20 + 20 * 10 + 10);
 }
 
+ScheduleSpec random_schedule(std::mt19937_64& random) {
+  const auto real = [&](double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(random);
+  };
+  ScheduleSpec s;
+  s.kind = static_cast<ScheduleKind>(random() % 7);
+  s.warmup_steps = static_cast<std::int64_t>(random() % 99);
+  const auto any_of = [&](std::initializer_list<ScheduleKind> kinds) {
+    return std::find(kinds.begin(), kinds.end(), s.kind) != kinds.end();
+  };
+  using enum ScheduleKind;
+  if (s.kind == step) s.step_size = 7;
+  if (s.kind == multi_step) s.milestones = {2, 5, 11};
+  if (any_of({step, multi_step, exponential, plateau})) s.gamma = real(0.01, 1);
+  if (any_of({cosine, plateau})) s.min_learning_rate = real(0, 1e-3);
+  if (s.kind == one_cycle) {
+    s.warmup_fraction = real(0, 1);
+    s.div_factor = real(1, 99);
+    s.final_div_factor = real(1, 1e6);
+  }
+  if (s.kind == plateau) {
+    s.patience = 3;
+    s.threshold = real(0, 0.1);
+  }
+  return s;
+}
+
+// Layers of every kind with settings drawn at random, in the order of a graph with branches.
+std::vector<LayerSpec> random_layers(std::mt19937_64& random) {
+  const auto size = [&](std::int64_t low, std::int64_t high) {
+    return std::uniform_int_distribution<std::int64_t>(low, high)(random);
+  };
+  std::vector<LayerSpec> layers;
+  layers.reserve(16);  // references stay good
+  const auto push = [&](LayerType type) -> LayerSpec& {
+    return layers.emplace_back(default_layer(type));
+  };
+  LayerSpec& stem = push(LayerType::conv2d);
+  stem.name = "stem";
+  stem.out = 2 * size(1, 9);
+  stem.kernel = {size(1, 5), size(1, 5)};
+  stem.padding_rule = PaddingRule::same;
+  stem.bias_init = Initializer{InitializerKind::constant, 0.25};
+  push(LayerType::leaky_relu).alpha = 0.125;
+  LayerSpec& grouped = push(LayerType::conv2d);
+  grouped.out = stem.out;
+  grouped.kernel = {3, 3};
+  grouped.padding = {1, 1};
+  grouped.groups = 2;
+  grouped.name = "branch";
+  LayerSpec& sum = push(LayerType::add);
+  sum.name = "sum";
+  sum.inputs = {"stem", "branch"};
+  push(LayerType::concat).inputs = {"sum", "1", "stem"};
+  LayerSpec& pool = push(size(0, 1) == 0 ? LayerType::max_pool2d : LayerType::avg_pool2d);
+  pool.kernel = {2, 3};
+  pool.stride = Pair{size(1, 2), 1};
+  pool.padding = {0, 1};
+  if (pool.type == LayerType::avg_pool2d) pool.count_include_pad = false;
+  push(LayerType::gelu);
+  push(LayerType::dropout2d).p = 0.375;
+  push(LayerType::silu);
+  push(size(0, 1) == 0 ? LayerType::flatten : LayerType::global_avg_pool2d);
+  if (layers.back().type == LayerType::flatten) layers.back().order = FlattenOrder::channels_last;
+  push(LayerType::linear).out = 10;
+  return layers;
+}
+
 // An experiment with every setting that its optimizer reads drawn at random.
 Experiment random_experiment(std::mt19937_64& random, OptimizerKind kind,
                              OptimizerDefinition definition) {
@@ -100,14 +169,31 @@ Experiment random_experiment(std::mt19937_64& random, OptimizerKind kind,
   e.model.layers[5].out = 7;
   e.model.layers[5].bias_init = Initializer{InitializerKind::constant, real(-1, 1)};
   e.model.layers[6].type = LayerType::softmax;
-  e.training = {integer(1, 99),         integer(0, 99), integer(1, 999), integer(1, 999), 99,
-                std::uint64_t{1} << 62, {1, 2, 3},      integer(0, 9)};
+  e.training = {integer(1, 99),
+                integer(0, 99),
+                integer(1, 999),
+                integer(1, 999),
+                99,
+                std::uint64_t{1} << 62,
+                {1, 2, 3},
+                integer(0, 9),
+                0,
+                0,
+                0};
+  e.training.label_smoothing = real(0, 0.99);
+  e.schedule = random_schedule(random);
+  e.early_stopping = {integer(0, 9), static_cast<Monitor>(integer(0, 1)), real(0, 1), false};
+  e.augmentation = {real(0, 1), 0, 0};
   OptimizerConfig& o = e.optimizer;
   o = default_optimizer(kind, definition);
   o.learning_rate = real(0, 1);
   o.weight_decay = real(0, 1);
-  o.l1 = real(0, 1);
-  o.l2 = real(0, 1e-7);
+  // Clipping and penalties exclude each other.
+  if (integer(0, 1) == 0) {
+    o.l1 = real(0, 1);
+    o.l2 = real(0, 1e-7);
+    e.training.clip_norm = e.training.clip_value = 0;
+  }
   if (kind == OptimizerKind::sgd) {
     o.momentum = real(0.1, 1);
     o.nesterov = true;
@@ -157,6 +243,26 @@ TEST(ExperimentToml, TheResolvedConfigReadsBackExactly) {
   }
 }
 
+TEST(ExperimentToml, GraphsOfLayersReadBackExactly) {
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 100; ++i) {
+    Experiment e = parse_experiment(kSmall, "small");
+    e.model.layers = random_layers(random);
+    e.augmentation = {0.5, 27, 3};
+    e.training.clip_norm = 0.3;
+    e.training.clip_value = 1e-7;
+    const std::string text = to_toml(e);
+    SCOPED_TRACE(text);
+    const Experiment again = parse_experiment(text, "text");
+    ASSERT_EQ(again.model.layers.size(), e.model.layers.size());
+    for (std::size_t k = 0; k < e.model.layers.size(); ++k) {
+      EXPECT_EQ(again.model.layers[k], e.model.layers[k]) << k;
+    }
+    ASSERT_EQ(again, e);
+    ASSERT_EQ(to_toml(again), text);
+  }
+}
+
 TEST(ExperimentToml, EveryInitialiserReadsBack) {
   for (const char* text : {"pytorch_default", "xavier_normal", "xavier_uniform", "kaiming_normal",
                            "kaiming_uniform", "zeros", "ones", "normal:0.01", "constant:-2.5"}) {
@@ -184,8 +290,18 @@ TEST(ExperimentToml, UnknownNamesAreRefusedWithTheLineAndASuggestion) {
                  {"file.toml:4", "model.layers[1]", "did you mean 'linear'?"});
   expect_refused("[model]\nlayers = [\"flatten\", {type = \"linear\", units = 10}]\n",
                  {"file.toml:2", "units", "known are 'out', 'bias'"});
-  expect_refused("[model]\nlayers = [\"flatten x=1\", \"linear 10\"]\n",
-                 {"file.toml:2", "flatten", "no settings"});
+  expect_refused("[model]\nlayers = [\"flatten\", \"relu x=1\", \"linear 10\"]\n",
+                 {"file.toml:2", "relu setting \"x\"", "known are 'name', 'inputs'"});
+  expect_refused("[model]\nlayers = [\"conv2d 8 kernal=3\"]\n",
+                 {"file.toml:2", "conv2d setting", "did you mean 'kernel'?"});
+  expect_refused("[model]\nlayers = [\"maxpool2d 2\"]\n", {"did you mean 'max_pool2d'?"});
+  expect_refused(with("[schedule]\nkind = \"cosin\"\n"),
+                 {"file.toml:4", "schedule.kind", "did you mean 'cosine'?"});
+  expect_refused(with("[early_stopping]\nmonitor = \"val_los\"\n"),
+                 {"file.toml:4", "did you mean 'val_loss'?"});
+  expect_refused(with("[augmentation]\nflip = 1\n"), {"file.toml:4", "[augmentation]"});
+  expect_refused("[[layers]]\ntype = \"flatten\"\n",
+                 {"file.toml:1", "\"layers\"", "did you mean 'layer'?"});
   expect_refused("[model]\nlayers = [\"flatten\", \"linear 10 p=0.5\"]\n",
                  {"file.toml:2", "linear setting \"p\""});
   expect_refused("[model]\nlayers = [\"linear 10 5\"]\n", {"file.toml:2", "\"5\"", "no name"});
@@ -220,6 +336,47 @@ TEST(ExperimentToml, WrongTypesAndRangesAreRefusedWithBoth) {
                  {"file.toml:2", "(batch_norm): eps", "at least 1e-30", "1e-300"});
   expect_refused(with("[optimizer]\nkind = \"adam\"\neps = 1e-31\n"),
                  {"file.toml:5", "optimizer.eps", "at least 1e-30", "1e-31"});
+  const auto layer = [](std::string_view text) {
+    return "[model]\nlayers = [\"" + std::string(text) + "\", \"flatten\", \"linear 10\"]\n";
+  };
+  const std::string conv = "file.toml:2: model.layers[0] (conv2d): ";
+  expect_refused(layer("conv2d 8"), {conv + "kernel must be", "[3, 5]", "but it is 0"});
+  expect_refused(layer("conv2d 8 kernel=0"), {conv + "kernel", "from 1 to 4096", "0"});
+  expect_refused(layer("conv2d 8 kernel=3x0"), {conv + "kernel", "\"3x0\""});
+  expect_refused(layer("conv2d 8 kernel=3x5x7"), {conv + "kernel", "\"3x5x7\""});
+  expect_refused(layer("conv2d 8 kernel=x"), {conv + "kernel", "\"x\""});
+  expect_refused(layer("conv2d 8 kernel=3 stride=0"), {conv + "stride", "from 1"});
+  expect_refused(layer("conv2d 8 kernel=3 padding=-1"), {conv + "padding", "from 0", "-1"});
+  expect_refused(layer("conv2d 8 kernel=3 padding=sane"),
+                 {conv + "padding", "\"same\" or \"valid\"", "\"sane\""});
+  expect_refused(layer("conv2d 8 kernel=3 groups=0"), {conv + "groups"});
+  expect_refused(layer("conv2d 8 kernel=3 dilation=0"), {conv + "dilation"});
+  expect_refused(layer("max_pool2d"), {"(max_pool2d): kernel"});
+  expect_refused(layer("max_pool2d 2 count_include_pad=true"), {"max_pool2d setting"});
+  expect_refused(layer("flatten order=last"), {"(flatten): order", "\"last\""});
+  expect_refused(layer("relu name=3a"), {"(relu): name", "letter", "\"3a\""});
+  expect_refused(layer("relu name=input"), {"(relu): name", "\"input\""});
+  expect_refused(layer("relu name=a.b"), {"(relu): name", "\"a.b\""});
+  expect_refused(layer("relu inputs=a,,b"), {"(relu): inputs", "\"a,,b\""});
+  expect_refused(layer("relu inputs="), {"(relu): inputs", "\"\""});
+  expect_refused("[model]\nlayers = [{type = \"add\", inputs = [1, 2]}]\n",
+                 {"(add): inputs", "a list"});
+  expect_refused("[model]\nlayers = [{type = \"conv2d\", out = 8, kernel = [3, 3, 3]}]\n",
+                 {conv + "kernel", "a list"});
+  expect_refused(with("[training]\nlabel_smoothing = 1\n"),
+                 {"file.toml:4", "training.label_smoothing", "below 1", "1"});
+  expect_refused(with("[training]\nclip_norm = -1\n"), {"training.clip_norm", "-1"});
+  expect_refused(with("[training]\nclip_value = inf\n"), {"training.clip_value", "finite"});
+  expect_refused(with("[schedule]\nkind = \"step\"\nstep_size = 0\n"),
+                 {"file.toml:5", "schedule.step_size", "from 1"});
+  expect_refused(with("[schedule]\nkind = \"one_cycle\"\nwarmup_fraction = 1.5\n"),
+                 {"schedule.warmup_fraction", "from 0 to 1", "1.5"});
+  expect_refused(with("[early_stopping]\npatience = -1\n"), {"early_stopping.patience", "-1"});
+  expect_refused(with("[augmentation]\nhorizontal_flip = 2\n"),
+                 {"augmentation.horizontal_flip", "from 0 to 1"});
+  expect_refused("layer = 3\n", {"file.toml:1", "layer", "[[layer]]", "3"});
+  expect_refused(with("[[layer]]\ntype = \"flatten\"\n"),
+                 {"file.toml:2", "given twice", "[[layer]]", "model.layers"});
   expect_refused("[model\n", {"file.toml:1", "not TOML"});
   expect_refused(with("[data]\nmean = 1\nmean = 2\n"), {"file.toml:5", "not TOML"});
 }
@@ -229,6 +386,88 @@ TEST(ExperimentToml, SettingsThatNothingReadsAreRefused) {
                  {"file.toml:5", "optimizer.momentum", "adam"});
   expect_refused(with("[optimizer]\ndefinition = \"keras\"\ndampening = 0.1\n"),
                  {"optimizer.dampening"});
+  expect_refused(with("[schedule]\nkind = \"cosine\"\ngamma = 0.5\n"),
+                 {"file.toml:5", "schedule.gamma", "the schedule cosine has no such setting"});
+  expect_refused(with("[schedule]\npatience = 3\n"),
+                 {"schedule.patience", "the schedule constant has no such setting"});
+}
+
+TEST(ExperimentToml, ConvolutionsInShorthandAndInTables) {
+  const Experiment a = parse_experiment(R"([model]
+layers = [
+  "conv2d 8 kernel=3x5 stride=2 padding=1x2 bias=false name=stem", "leaky_relu 0.1",
+  "max_pool2d 2", "conv2d 6 kernel=3 padding=same dilation=2 groups=2", "gelu", "dropout2d 0.25",
+  "avg_pool2d 3 stride=1 padding=1 count_include_pad=false", "batch_norm", "silu",
+  "flatten order=channels_last", "leaky_relu", "linear 10 inputs=10"])",
+                                        "a");
+  const Experiment b = parse_experiment(R"(
+layer = [
+  {type = "conv2d", out = 8, kernel = [3, 5], stride = 2, padding = [1, 2], bias = false,)"
+                                        R"( name = "stem"},
+  {type = "leaky_relu", alpha = 0.1}, {type = "max_pool2d", kernel = "2x2"},
+  {type = "conv2d", out = 6, kernel = 3, padding = "same", dilation = 2, groups = 2},
+  {type = "gelu"}, {type = "dropout2d", p = 0.25},
+  {type = "avg_pool2d", kernel = 3, stride = 1, padding = 1, count_include_pad = false},
+  {type = "batch_norm"}, {type = "silu"}, {type = "flatten", order = "channels_last"},
+  {type = "leaky_relu"}, {type = "linear", out = 10, inputs = ["10"]}])",
+                                        "b");
+  EXPECT_EQ(a, b);
+  const LayerSpec& stem = a.model.layers[0];
+  EXPECT_EQ(stem.name, "stem");
+  EXPECT_EQ(stem.kernel, (Pair{3, 5}));
+  EXPECT_EQ(stem.stride, (Pair{2, 2}));
+  EXPECT_EQ(stem.padding, (Pair{1, 2}));
+  EXPECT_FALSE(stem.bias);
+  EXPECT_EQ(a.model.layers[2].stride, std::nullopt);
+  EXPECT_EQ(a.model.layers[3].padding_rule, PaddingRule::same);
+  EXPECT_EQ(a.model.layers[3].dilation, (Pair{2, 2}));
+  EXPECT_EQ(a.model.layers[3].groups, 2);
+  EXPECT_EQ(a.model.layers[10].alpha, 0.01);
+  EXPECT_EQ(a.model.layers[11].inputs, (std::vector<std::string>{"10"}));
+  // 1 x 28 x 28 -> 8 x 14 x 14 -> 8 x 7 x 7 -> 6 x 7 x 7 until the end.
+  EXPECT_EQ(parameter_count(a), 8 * 15 + (6 * 4 * 9 + 6) + 2 * 6 + (294 * 10 + 10));
+  EXPECT_EQ(parse_experiment(to_toml(a), "a"), a);
+}
+
+// In TOML 0x1 is a hexadecimal number.
+TEST(ExperimentToml, PairsWithAZeroAreNotHexadecimal) {
+  const Experiment e = parse_experiment(R"([model]
+layers = ["conv2d 8 kernel=1x3 padding=0x1",
+          {type = "conv2d", out = 8, kernel = "1x3", padding = "0x1"}, "flatten", "linear 10"])",
+                                        "e");
+  EXPECT_EQ(e.model.layers[0].padding, (Pair{0, 1}));
+  EXPECT_EQ(e.model.layers[1].padding, (Pair{0, 1}));
+}
+
+TEST(ExperimentToml, ArrayTablesOfLayersMeanModelLayers) {
+  const Experiment a = parse_experiment(R"([model]
+input = [3, 8, 8]
+layers = ["conv2d 4 kernel=3 padding=1 name=a", "relu name=b", "add inputs=a,b name=sum",
+          "flatten", "linear 10"])",
+                                        "a");
+  const Experiment b = parse_experiment(R"([model]
+input = [3, 8, 8]
+[[layer]]
+type = "conv2d"
+name = "a"
+out = 4
+kernel = 3
+padding = 1
+[[layer]]
+type = "relu"
+name = "b"
+[[layer]]
+type = "add"
+name = "sum"
+inputs = ["a", "b"]
+[[layer]]
+type = "flatten"
+[[layer]]
+type = "linear"
+out = 10)",
+                                        "b");
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(parse_experiment(to_toml(a), "a"), a);
 }
 
 TEST(ExperimentToml, DamagedTextNeverDoesMoreThanThrow) {
@@ -269,6 +508,17 @@ TEST(ExperimentToml, SetValueSetsAnyKey) {
   EXPECT_EQ(e.description, "say \"it\"");
   EXPECT_EQ(e.id, "123");
   EXPECT_EQ(replicas_of(e), (std::vector<ReplicaSpec>{{3, 0.1}, {3, 0.2}, {4, 0.1}, {4, 0.2}}));
+}
+
+TEST(ExperimentToml, ChangingTheScheduleGivesItsDefaultsButKeepsTheWarmUp) {
+  Experiment e =
+      parse_experiment(with("[schedule]\nkind = \"step\"\ngamma = 0.5\nwarmup_steps = 7\n"), "f");
+  apply_overrides(e, std::vector<std::string>{"schedule.threshold=0.25", "schedule.kind=plateau"});
+  EXPECT_EQ(e.schedule,
+            (ScheduleSpec{.kind = ScheduleKind::plateau, .threshold = 0.25, .warmup_steps = 7}));
+  set_value(e, "schedule.kind", "cosine");
+  EXPECT_EQ(e.schedule, (ScheduleSpec{.kind = ScheduleKind::cosine, .warmup_steps = 7}));
+  EXPECT_THROW(set_value(e, "schedule.gamma", "0.5"), UsageError);
 }
 
 TEST(ExperimentToml, SetValueRefusesUnknownKeysAndBadValues) {
