@@ -90,80 +90,92 @@ float from_lane(float value, uint lane) {
     return subgroupBroadcast(value, 7);
 }
 
-void main() {
-    uint group_number = group_index();
-    uint tile = group_number % TILES;
-    group_number /= TILES;
-    uint row = group_number % p.result_height;
-    group_number /= p.result_height;
-    uint channel_tile = group_number % p.channel_tiles;
-    group_number /= p.channel_tiles;
-    uint group = group_number % p.groups;
-    uint image = (group_number / p.groups) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+// Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp keeps to them.
+const uint MAX_CHANNELS = 16;
+const uint MAX_COLUMNS = 32;
+const uint MAX_KERNEL_WIDTH = 8;
 
-    uint channel0 = channel_tile * CHANNELS;  // within the group
-    uint column0 = tile * COLUMNS;
+// The source columns that the tile reads in the row that begins at `base`; outside of the row 0. A
+// macro, so that the array stays the caller's own.
+#define LOAD_SEGMENT(segment, base)                                                             \
+    [[unroll]] for (uint k_ = 0; k_ < MAX_SPAN; ++k_) segment[k_] = 0.0;                        \
+    if (TILES == 1) {                                                                           \
+        [[unroll]] for (uint k_ = 0; k_ < SOURCE_WIDTH; k_ += LOAD) {                           \
+            vec4 loaded_;                                                                       \
+            if (LOAD == 4) {                                                                    \
+                loaded_ = source4[(base + k_) / 4];                                             \
+            } else if (LOAD == 2) {                                                             \
+                loaded_.xy = source2[(base + k_) / 2];                                          \
+            } else {                                                                            \
+                loaded_.x = source1[base + k_];                                                 \
+            }                                                                                   \
+            [[unroll]] for (uint part_ = 0; part_ < LOAD; ++part_) {                            \
+                int place_ = int(k_ + part_) - first_relative();                                \
+                if (place_ >= 0 && place_ < int(MAX_SPAN)) segment[place_] = loaded_[part_];    \
+            }                                                                                   \
+        }                                                                                       \
+    } else {                                                                                    \
+        uint span_ = uint(relative(COLUMNS - 1, DATA_GRADIENT != 0 ? 0 : KERNEL_WIDTH - 1) -    \
+                          first_relative()) + 1;                                                \
+        [[unroll]] for (uint k_ = 0; k_ < span_; ++k_) {                                        \
+            int column_ = source_column0 + first_relative() + int(k_);                          \
+            if (column_ >= 0 && column_ < int(SOURCE_WIDTH)) segment[k_] = source1[base + column_]; \
+        }                                                                                       \
+    }
+
+void main() {
+    uint tile = group_index();
+    uint column0 = tile % TILES * COLUMNS;
+    tile /= TILES;
+    uint row = tile % p.result_height;
+    tile /= p.result_height;
+    uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
+    tile /= p.channel_tiles;
+    uint group = tile % p.groups;
+    uint image = tile / p.groups * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+
     int source_column0 = DATA_GRADIENT != 0 ? int(column0 / STRIDE_WIDTH) : int(column0 * STRIDE_WIDTH);
     uint source_image = replica() * p.source_replica + min(image, p.batch - 1) * p.source_row;
     uint source_plane = p.source_height * SOURCE_WIDTH;
+    // Distance of the weights of two result channels and of two source channels.
     uint taps = KERNEL_HEIGHT * KERNEL_WIDTH;
-    // Offset of the weight between a group, a result channel and a source channel.
     uint result_step = DATA_GRADIENT != 0 ? taps : p.weight_row;
     uint source_step = DATA_GRADIENT != 0 ? p.weight_row : taps;
-    uint weight0 = replica() * p.weight_replica +
-                   group * (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
+    uint group_weights = (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
+    uint weights = replica() * p.weight_replica + group * group_weights;
 
-    float sum[16 * 32];  // [channel][column]
+    float sum[MAX_CHANNELS * MAX_COLUMNS];  // [channel][column]
     [[unroll]] for (uint o = 0; o < CHANNELS * COLUMNS; ++o) sum[o] = 0.0;
 
-    for (uint c = 0; c < p.source_channels; ++c) {
-        uint plane = source_image + (group * p.source_channels + c) * source_plane;
-        for (uint i = 0; i < KERNEL_HEIGHT; ++i) {
-            uint source_row;
-            if (!source_row_of(row, i, source_row)) continue;
-            uint base = plane + source_row * SOURCE_WIDTH;
+    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a CPU
+    // driver moves all sums between registers and memory.
+    for (uint turn = 0; turn < p.source_channels * KERNEL_HEIGHT; ++turn) {
+        uint c = turn / KERNEL_HEIGHT;
+        uint i = turn % KERNEL_HEIGHT;
+        uint source_row;
+        if (source_row_of(row, i, source_row)) {
+            uint plane = source_image + (group * p.source_channels + c) * source_plane;
             float segment[MAX_SPAN];
-            [[unroll]] for (uint k = 0; k < MAX_SPAN; ++k) segment[k] = 0.0;
-            if (TILES == 1) {
-                [[unroll]] for (uint k = 0; k < SOURCE_WIDTH; k += LOAD) {
-                    vec4 loaded;
-                    if (LOAD == 4) {
-                        loaded = source4[(base + k) / 4];
-                    } else if (LOAD == 2) {
-                        loaded.xy = source2[(base + k) / 2];
-                    } else {
-                        loaded.x = source1[base + k];
-                    }
-                    [[unroll]] for (uint part = 0; part < LOAD; ++part) {
-                        int place = int(k + part) - first_relative();
-                        if (place >= 0 && place < int(MAX_SPAN)) segment[place] = loaded[part];
-                    }
-                }
-            } else {
-                uint span = uint(relative(COLUMNS - 1, DATA_GRADIENT != 0 ? 0 : KERNEL_WIDTH - 1) -
-                                 first_relative()) + 1;
-                [[unroll]] for (uint k = 0; k < span; ++k) {
-                    int column = source_column0 + first_relative() + int(k);
-                    if (column >= 0 && column < int(SOURCE_WIDTH)) segment[k] = source1[base + column];
-                }
-            }
-            // Lane o loads the weights of channel o; the others get them by broadcast.
-            float lane_weight[8 * 2];
+            LOAD_SEGMENT(segment, plane + source_row * SOURCE_WIDTH)
+            uint first = weights + c * source_step + i * KERNEL_WIDTH;
+            // Lane o loads the weights of channel o; the others get them by broadcast, because a load
+            // in a loop is one load per lane in lavapipe, whatever its address.
+            float lane_weight[MAX_CHANNELS / 8 * MAX_KERNEL_WIDTH];
             [[unroll]] for (uint part = 0; part < (CHANNELS + 7) / 8; ++part) {
-                uint channel = min(channel0 + part * 8 + gl_LocalInvocationID.x, p.result_channels - 1);
-                uint w = weight0 + channel * result_step + c * source_step + i * KERNEL_WIDTH;
-                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) lane_weight[part * 8 + j] = weight[w + j];
+                uint channel = channel0 + part * 8 + gl_LocalInvocationID.x;
+                uint w = first + min(channel, p.result_channels - 1) * result_step;
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
+                    lane_weight[part * MAX_KERNEL_WIDTH + j] = weight[w + j];
             }
             [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-                float taps_of_row[8];
+                float tap[MAX_KERNEL_WIDTH];
                 [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                    taps_of_row[j] = from_lane(lane_weight[o / 8 * 8 + j], o % 8);
+                    tap[j] = from_lane(lane_weight[o / 8 * MAX_KERNEL_WIDTH + j], o % 8);
                 [[unroll]] for (uint column = 0; column < COLUMNS; ++column) {
                     float total = sum[o * COLUMNS + column];
                     [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
                         if (meets(column, j))
-                            total = fma(taps_of_row[j], segment[relative(column, j) - first_relative()],
-                                        total);
+                            total = fma(tap[j], segment[relative(column, j) - first_relative()], total);
                     }
                     sum[o * COLUMNS + column] = total;
                 }

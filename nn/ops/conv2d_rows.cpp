@@ -102,10 +102,17 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
                                                             : pass.gradient_activation.alpha};
 }
 
+// Channels of the result that an invocation makes. More products in a turn of its loop take
+// lavapipe's compiler long and win nothing.
+std::int64_t result_channels(std::int64_t channels, std::int64_t columns, Size2d kernel) {
+  constexpr std::int64_t kProducts = 1400;
+  const std::int64_t most = kProducts / (columns * kernel.width);
+  return tile_size(channels, std::clamp<std::int64_t>(most, 1, kMostChannels));
+}
+
 void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {
   const RowTiles row = tile_row(pass.result_size.width, s.window, pass.data_gradient);
-  const std::int64_t channels =
-      tile_size(pass.result_channels, std::min(kMostChannels, 16 * 32 / row.columns));
+  const std::int64_t channels = result_channels(pass.result_channels, row.columns, s.window.kernel);
   const std::int64_t channel_tiles = divide_up(pass.result_channels, channels);
   const bool whole = row.tiles == 1;
   const ValueId bias = pass.bias, output = pass.output;
@@ -154,7 +161,7 @@ struct WeightTiles {
   }
 };
 
-// Products that a kernel spells out for one row of dy: more take the driver long to compile.
+// Products that the weight gradient spells out for one row of dy.
 constexpr std::int64_t kMostProducts = 3000;
 constexpr std::int64_t kMostSums = 192;
 
