@@ -5,6 +5,8 @@
 #include "nn/operation.h"
 #include "nn/ops/activation.h"
 #include "nn/ops/bias_add.h"
+#include "nn/ops/channel_sum.h"
+#include "nn/ops/conv2d.h"
 #include "nn/ops/gemm.h"
 #include "nn/ops/softmax_cross_entropy.h"
 
@@ -115,6 +117,65 @@ bool fuse_bias_gradient(Graph& graph, std::size_t index) {
   return false;
 }
 
+// The same four for convolutions.
+
+bool fuse_conv2d_bias(Graph& graph, std::size_t index) {
+  const auto* bias = as<BiasAdd>(graph, index);
+  if (!bias) return false;
+  const std::size_t producer = sole_producer(graph, bias->x(), index);
+  const auto* conv = producer == kNone ? nullptr : as<Conv2d>(graph, producer);
+  if (!conv || conv->epilogue() != Conv2dEpilogue{}) return false;
+  merge(graph, index, producer,
+        std::make_unique<Conv2d>(conv->x(), conv->weight(), bias->y(), conv->options(),
+                                 Conv2dEpilogue{.bias = bias->bias(), .activation = {}}),
+        conv->label);
+  return true;
+}
+
+bool fuse_conv2d_activation(Graph& graph, std::size_t index) {
+  const auto* activation = as<ActivationForward>(graph, index);
+  if (!activation) return false;
+  const std::size_t producer = sole_producer(graph, activation->x(), index);
+  const auto* conv = producer == kNone ? nullptr : as<Conv2d>(graph, producer);
+  if (!conv || conv->epilogue().activation.kind != Activation::none) return false;
+  Conv2dEpilogue epilogue = conv->epilogue();
+  epilogue.activation = activation->activation();
+  merge(graph, index, producer,
+        std::make_unique<Conv2d>(conv->x(), conv->weight(), activation->y(), conv->options(),
+                                 epilogue),
+        conv->label);
+  return true;
+}
+
+bool fuse_conv2d_activation_gradient(Graph& graph, std::size_t index) {
+  const auto* backward = as<ActivationBackward>(graph, index);
+  if (!backward) return false;
+  const std::size_t producer = sole_producer(graph, backward->dy(), index);
+  const auto* conv = producer == kNone ? nullptr : as<Conv2dDataGradient>(graph, producer);
+  if (!conv || conv->gradient_output() != kNoValue) return false;
+  merge(graph, index, producer,
+        std::make_unique<Conv2dDataGradient>(conv->dy(), conv->weight(), backward->dx(),
+                                             conv->options(), backward->activation(),
+                                             backward->operand()),
+        conv->label);
+  return true;
+}
+
+bool fuse_conv2d_bias_gradient(Graph& graph, std::size_t index) {
+  const auto* sum = as<ChannelSum>(graph, index);
+  if (!sum) return false;
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    const auto* conv = as<Conv2dWeightGradient>(graph, i);
+    if (!conv || conv->dy() != sum->x() || conv->dbias() != kNoValue) continue;
+    merge(graph, std::min(i, index), std::max(i, index),
+          std::make_unique<Conv2dWeightGradient>(conv->dy(), conv->x(), conv->dweight(),
+                                                 conv->options(), sum->sum()),
+          conv->label);
+    return true;
+  }
+  return false;
+}
+
 bool fuse_loss_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<SoftmaxCrossEntropy>(graph, index);
   if (!backward || backward->result().loss != kNoValue) return false;
@@ -148,9 +209,13 @@ void repeat(Graph& graph, bool enabled, Rewrite rewrite) {
 
 void fuse(Graph& graph, const FusionOptions& options) {
   repeat(graph, options.bias, fuse_bias);
+  repeat(graph, options.bias, fuse_conv2d_bias);
   repeat(graph, options.activation, fuse_activation);
+  repeat(graph, options.activation, fuse_conv2d_activation);
   repeat(graph, options.activation_gradient, fuse_activation_gradient);
+  repeat(graph, options.activation_gradient, fuse_conv2d_activation_gradient);
   repeat(graph, options.bias_gradient, fuse_bias_gradient);
+  repeat(graph, options.bias_gradient, fuse_conv2d_bias_gradient);
   repeat(graph, options.loss_gradient, fuse_loss_gradient);
 }
 

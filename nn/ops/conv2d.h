@@ -41,6 +41,8 @@ struct Conv2dSizes {
 struct Conv2dEpilogue {
   ValueId bias = kNoValue;  // [O]
   ActivationSpec activation;
+
+  bool operator==(const Conv2dEpilogue&) const = default;
 };
 
 class Conv2d : public Operation {
