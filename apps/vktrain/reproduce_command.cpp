@@ -1,3 +1,5 @@
+#include "apps/vktrain/reproduce_command.h"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,7 +17,7 @@
 #include "apps/vktrain/data_set.h"
 #include "apps/vktrain/device_session.h"
 #include "apps/vktrain/experiments.h"
-#include "apps/vktrain/reproduce_command.h"
+#include "apps/vktrain/reproduce_plan.h"
 #include "apps/vktrain/reproduction.h"
 #include "apps/vktrain/reproduction_report.h"
 #include "apps/vktrain/run_experiment.h"
@@ -29,25 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct ReproduceArguments {
-  std::vector<std::string> experiments;
-  std::optional<std::string> suite;
-  ExperimentOptions changes;  // --set, --epochs and --seeds
-  ComputeOptions compute;
-  std::optional<std::string> data;
-  std::string out = "runs/reproduce";
-  std::string format = "table";
-  std::string progress = "auto";
-  bool restart = false;
-};
-
-// An experiment with its changes, and its runs.
-struct Plan {
-  nn::Experiment experiment;         // with a list of seeds
-  std::vector<nn::Experiment> runs;  // single, one per seed
-  bool trial = false;
-};
-
 void check_format(const std::string& format) {
   const std::set<std::string> known = {"table", "md", "csv", "json"};
   if (known.contains(format)) return;
@@ -55,90 +38,16 @@ void check_format(const std::string& format) {
       fmt::format("--format must be one of table, md, csv, json, but it is '{}'.", format));
 }
 
-std::vector<const nn::Experiment*> selected(const nn::ExperimentLibrary& library,
-                                            const ReproduceArguments& arguments) {
-  if (arguments.suite && !arguments.experiments.empty()) {
-    throw UsageError("reproduce takes either experiments or --suite, not both.");
-  }
-  if (arguments.suite) return library.suite(*arguments.suite);
-  if (arguments.experiments.empty()) {
-    throw UsageError(fmt::format(
-        "reproduce needs experiments: ids of `vktrain experiments`, patterns as 'a-fcn-*', or "
-        "--suite with one of {}.",
-        fmt::join(library.suites(), ", ")));
-  }
-  return library.match(arguments.experiments);
-}
-
-Plan make_plan(const nn::Experiment& built_in, const ExperimentOptions& changes) {
-  Plan plan;
-  plan.experiment = built_in;
-  try {
-    change_experiment(plan.experiment, changes);
-  } catch (const UsageError& error) {
-    throw UsageError(fmt::format("{}: {}", built_in.id, error.what()));
-  }
-  if (!plan.experiment.learning_rates.empty()) {
-    throw UsageError(
-        "reproduce trains one learning rate for each experiment; for several use `vktrain train "
-        "ID --learning-rate A,B`.");
-  }
-  plan.runs = nn::expand_replicas(plan.experiment);
-  plan.experiment = plan.runs.front();
-  std::set<std::uint64_t> seeds;
-  for (const nn::Experiment& run : plan.runs) {
-    if (seeds.insert(run.training.seed).second) continue;
-    throw UsageError(fmt::format("--seeds names the seed {} twice.", run.training.seed));
-  }
-  nn::Experiment same_seed = built_in;
-  same_seed.training.seed = plan.experiment.training.seed;
-  same_seed.training.seeds.clear();
-  plan.trial = plan.experiment != same_seed;
-  return plan;
-}
-
-// For a shell, where it needs quotes.
-std::string shell_quoted(const std::string& word) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:+@%";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string result = "'";
-  for (const char c : word) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return result + "'";
-}
-
-std::string command_text(const ReproduceArguments& arguments) {
-  std::string text = "vktrain reproduce";
-  const auto add = [&text](std::string_view option, const std::optional<std::string>& value) {
-    if (value) text += fmt::format(" {} {}", option, shell_quoted(*value));
-  };
-  for (const std::string& id : arguments.experiments) text += " " + shell_quoted(id);
-  add("--suite", arguments.suite);
-  add("--seeds", arguments.changes.seeds);
-  add("--epochs", arguments.changes.epochs);
-  for (const std::string& change : arguments.changes.set) add("--set", change);
-  add("--data", arguments.data);
-  if (arguments.compute.device != "auto") add("--device", arguments.compute.device);
-  if (arguments.compute.validate) text += " --validate";
-  add("--out", arguments.out);
-  return text;
-}
-
 std::string date_text() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(now));
 }
 
-std::vector<std::string> change_texts(const ExperimentOptions& changes) {
-  std::vector<std::string> texts = changes.set;
-  if (changes.epochs) texts.push_back("training.epochs=" + *changes.epochs);
-  return texts;
-}
-
 // Trains what is not there yet and keeps the report files up to date.
 class Reproducer {
  public:
-  Reproducer(const ReproduceArguments& arguments, std::vector<Plan> plans, Console& console)
+  Reproducer(const ReproduceArguments& arguments, std::vector<ReproducePlan> plans,
+             Console& console)
       : arguments_(arguments),
         plans_(std::move(plans)),
         console_(console),
@@ -154,13 +63,13 @@ class Reproducer {
     // Every run folder is looked at before the first training, so that one of another config is
     // known at once.
     std::vector<std::vector<nn::Experiment>> missing;
-    for (const Plan& plan : plans_) missing.push_back(missing_runs(plan));
+    for (const ReproducePlan& plan : plans_) missing.push_back(missing_runs(plan));
     for (const auto& runs : missing) to_train_ += runs.size();
     if (to_train_ > 0) {
       session_ = std::make_unique<DeviceSession>(arguments_.compute, console_.err);
     }
     if (arguments_.restart) {
-      for (const Plan& plan : plans_) {
+      for (const ReproducePlan& plan : plans_) {
         for (const nn::Experiment& run : plan.runs) folder_.remove(run);
       }
     }
@@ -172,7 +81,7 @@ class Reproducer {
   Reproduction selected() const {
     Reproduction result = reproduction_;
     std::erase_if(result.rows, [this](const ReproductionRow& row) {
-      return std::none_of(plans_.begin(), plans_.end(), [&row](const Plan& plan) {
+      return std::none_of(plans_.begin(), plans_.end(), [&row](const ReproducePlan& plan) {
         return plan.experiment.id == row.experiment.id;
       });
     });
@@ -188,7 +97,7 @@ class Reproducer {
  private:
   std::int64_t test_images() const { return static_cast<std::int64_t>(data_.test.labels.size()); }
 
-  std::vector<nn::Experiment> missing_runs(const Plan& plan) const {
+  std::vector<nn::Experiment> missing_runs(const ReproducePlan& plan) const {
     if (arguments_.restart) return plan.runs;
     std::vector<nn::Experiment> missing;
     for (const nn::Experiment& run : plan.runs) {
@@ -199,7 +108,7 @@ class Reproducer {
 
   // On a GPU all seeds in one plan, which takes little longer than one; a CPU is busy with one. The
   // bits are the same.
-  void train(const Plan& plan, const std::vector<nn::Experiment>& runs) {
+  void train(const ReproducePlan& plan, const std::vector<nn::Experiment>& runs) {
     if (runs.empty()) return;
     try {
       const bool cpu = session_->device().profile().kind == runtime::DeviceKind::cpu;
@@ -256,7 +165,7 @@ class Reproducer {
     progress.note("");
   }
 
-  ReproductionRow row_of(const Plan& plan) const {
+  ReproductionRow row_of(const ReproducePlan& plan) const {
     ReproductionRow row;
     row.experiment = plan.experiment;
     row.trial = plan.trial;
@@ -274,8 +183,9 @@ class Reproducer {
     reproduction_.date = date_text();
     const nn::ExperimentLibrary library = built_in_experiments();
     for (const std::string& id : library.ids()) {
-      const auto plan = std::find_if(plans_.begin(), plans_.end(),
-                                     [&id](const Plan& p) { return p.experiment.id == id; });
+      const auto plan = std::find_if(plans_.begin(), plans_.end(), [&id](const ReproducePlan& p) {
+        return p.experiment.id == id;
+      });
       if (plan != plans_.end()) {
         reproduction_.rows.push_back(row_of(*plan));
       } else if (fs::is_directory(folder() / id)) {
@@ -288,13 +198,13 @@ class Reproducer {
   }
 
   void add_earlier_runs(const nn::Experiment& built_in) {
-    Plan plan{built_in, {}, false};
+    ReproducePlan plan{built_in, {}, false};
     ReproductionRow row = row_of(plan);
     if (!row.runs.empty()) reproduction_.rows.push_back(std::move(row));
   }
 
   const ReproduceArguments& arguments_;
-  std::vector<Plan> plans_;
+  std::vector<ReproducePlan> plans_;
   Console& console_;
   ProgressMode mode_;
   nn::FashionMnist data_;
@@ -326,11 +236,7 @@ void check_failures(const Reproduction& reproduction) {
 void reproduce(const ReproduceArguments& arguments, Console& console) {
   check_format(arguments.format);
   const nn::ExperimentLibrary library = built_in_experiments();
-  std::vector<Plan> plans;
-  for (const nn::Experiment* experiment : selected(library, arguments)) {
-    plans.push_back(make_plan(*experiment, arguments.changes));
-  }
-  Reproducer reproducer(arguments, std::move(plans), console);
+  Reproducer reproducer(arguments, make_plans(library, arguments), console);
   reproducer.run();
   const Reproduction result = reproducer.selected();
   console.out << formatted(result, arguments.format);
@@ -352,6 +258,12 @@ void add_reproduce_command(CLI::App& app, Console& console) {
                       "Ids of `vktrain experiments`, or patterns as 'a-fcn-*'");
   command->add_option("--suite", arguments->suite, "Instead of experiments: a set of them")
       ->type_name("quick|fcn|cnn|all|report-a|...");
+  command
+      ->add_option("--report", arguments->reports,
+                   "Only the experiments of this report; may be repeated")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("a|b|c|d|e");
   command
       ->add_option("--seeds", arguments->changes.seeds,
                    "Train each with K seeds, or with a list of seeds [default: 1]")

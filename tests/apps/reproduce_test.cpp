@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 
 #include "apps/vktrain/reproduction.h"
 #include "nn/experiment/experiment_toml.h"
@@ -185,6 +186,51 @@ TEST_F(Reproduce, AdoptsSeedsThatTrainedAtOnce) {
   folder.remove(runs[0]);
   EXPECT_FALSE(fs::exists(folder.run_folder(runs[0])));
   EXPECT_TRUE(folder.find(runs[1], 70));
+}
+
+TEST_F(Reproduce, AKillBetweenTwoAdoptionsCostsTheOthers) {
+  nn::Experiment run = nn::parse_experiment(read_text("tiny.toml"), "tiny.toml");
+  const app::ReproductionFolder folder("r");
+  const fs::path scratch = folder.scratch_folder(run);
+  compute_well({"train", "tiny.toml", "--seeds", "2", "--run-dir", scratch.string()});
+  std::vector<nn::Experiment> runs = {run, run};
+  runs[1].training.seed = 1;
+  fs::rename(scratch / "seed-0", folder.run_folder(runs[0]));
+  EXPECT_TRUE(folder.find(runs[0], 70));
+  EXPECT_FALSE(folder.find(runs[1], 70));
+  EXPECT_EQ(folder.find_all(run, 70).size(), 1U);
+  folder.remove(runs[1]);
+  EXPECT_FALSE(fs::exists(scratch));
+  EXPECT_TRUE(folder.find(runs[0], 70));
+}
+
+TEST_F(Reproduce, TakesReportsAndSuites) {
+  expect_failure(compute({"reproduce", "--report", "z"}), 2, {"--report", "a, b, c, d, e", "'z'"});
+  expect_failure(compute({"reproduce", "a-fcn-50k", "--report", "a"}), 2, {"not both"});
+  EXPECT_FALSE(fs::exists("runs"));
+  const CommandResult result =
+      compute({"reproduce", "--report", "a", "--report", "b", "--suite", "fcn", "--set",
+               "training.steps=1", "--out", "r", "--progress", "none"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  std::set<std::string> reports;
+  const nlohmann::json report = read_json("r/report.json");
+  for (const auto& row : report["experiments"]) {
+    reports.insert(row["report"].get<std::string>());
+    EXPECT_NE(row["experiment"].get<std::string>().find("-fcn-"), std::string::npos);
+  }
+  EXPECT_EQ(reports, (std::set<std::string>{"a", "b"}));
+}
+
+TEST_F(Reproduce, RedoesWhatWasCutShortWhateverItsConfig) {
+  ASSERT_EQ(reproduce().code, 0);
+  fs::remove(kRunA / "result.json");
+  fs::remove(kRunD / "result.json");
+  std::ofstream(kRunD / "config.toml") << "[train";  // half a file
+  std::ofstream("r/.vktrain-1-0.tmp") << "half a file";
+  const CommandResult changed = reproduce({"--set", "optimizer.learning_rate=0.1"});
+  EXPECT_EQ(changed.code, 0) << changed.err;
+  EXPECT_TRUE(has(changed, "run 2 of 2")) << changed.out;
+  EXPECT_FALSE(fs::exists("r/.vktrain-1-0.tmp"));
 }
 
 TEST_F(Reproduce, LocksItsFolder) {
