@@ -91,7 +91,7 @@ float from_lane(float value, uint lane) {
 }
 
 // Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp keeps to them.
-const uint MAX_CHANNELS = 16;
+const uint MAX_CHANNELS = 8;
 const uint MAX_COLUMNS = 32;
 const uint MAX_KERNEL_WIDTH = 8;
 
