@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "nn/executable.h"
 #include "nn/experiment/experiment.h"
@@ -221,7 +220,7 @@ TEST(ClipGradients, LimitsAreChecked) {
     EXPECT_THROW(ClipGraph(set, {.norm = limit}), Error);
   }
   try {
-    ClipGraph(set, {.norm = -1});
+    const ClipGraph refused(set, {.norm = -1});
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),

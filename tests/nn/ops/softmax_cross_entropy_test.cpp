@@ -199,7 +199,7 @@ TEST(SoftmaxCrossEntropyShape, RefusesSmoothingOutOfRange) {
     EXPECT_THROW(LossGraph(3, smoothing), Error) << smoothing;
   }
   try {
-    LossGraph(3, 1.5);
+    const LossGraph refused(3, 1.5);
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
