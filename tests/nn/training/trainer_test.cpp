@@ -1,5 +1,5 @@
-// Whole trainings on small data: repeatable, replicas equal to single runs, metrics equal to what
-// the host computes.
+// Whole trainings on small data: repeatable, metrics equal to what the host computes, parameters in
+// and out, refusals.
 #include "nn/training/trainer.h"
 
 #include <fmt/format.h>
@@ -14,87 +14,12 @@
 #include "nn/training/inference.h"
 #include "runtime/error.h"
 #include "tests/nn/expect_error.h"
-#include "tests/nn/training/training_rig.h"
-#include "tests/support/device_fixture.h"
+#include "tests/nn/training/trainer_fixture.h"
 
 namespace vktrain::testing {
 namespace {
 
 using namespace nn;
-
-constexpr std::int64_t kSide = 5;  // 25 pixels: rows end in padding
-constexpr std::int64_t kTrain = 300, kTest = 70;
-
-// What a run leaves behind, without the times.
-struct Outcome {
-  SafeTensors parameters;
-  std::vector<std::vector<double>> epochs;
-  std::vector<std::vector<double>> steps;
-
-  bool operator==(const Outcome&) const = default;
-};
-
-std::vector<double> numbers(const EvaluationMetrics& m) {
-  return {m.loss,
-          m.accuracy,
-          m.exact_accuracy,
-          m.batch_mean_accuracy,
-          m.batch_sigma,
-          static_cast<double>(m.correct),
-          static_cast<double>(m.images)};
-}
-
-Outcome outcome(const Trainer& trainer, const RecordingObserver& observer, std::uint32_t replica) {
-  Outcome result;
-  result.parameters = trainer.parameters(replica);
-  for (const EpochMetrics& epoch : observer.epochs.at(replica)) {
-    result.epochs.push_back({epoch.train_loss, epoch.train_accuracy});
-    result.epochs.push_back(numbers(epoch.test));
-    if (epoch.validation) result.epochs.push_back(numbers(*epoch.validation));
-  }
-  for (const StepRecord& step : observer.steps.at(replica)) {
-    result.steps.push_back({static_cast<double>(step.step), step.loss, step.accuracy});
-  }
-  return result;
-}
-
-class TrainerTest : public DeviceTest {
- protected:
-  std::vector<Outcome> train(const std::vector<Experiment>& replicas,
-                             const TrainerOptions& options = {}) {
-    Trainer trainer(device(), replicas, train_, test_, options);
-    RecordingObserver observer;
-    trainer.train(observer);
-    std::vector<Outcome> outcomes;
-    for (std::uint32_t r = 0; r < trainer.replicas(); ++r) {
-      outcomes.push_back(outcome(trainer, observer, r));
-    }
-    return outcomes;
-  }
-
-  void expect_replicas_equal_singles(const std::vector<Experiment>& experiments) {
-    const std::vector<Outcome> together = train(experiments);
-    for (std::size_t r = 0; r < experiments.size(); ++r) {
-      const Outcome alone = train({experiments[r]}).front();
-      EXPECT_TRUE(together[r].parameters == alone.parameters) << "parameters of replica " << r;
-      EXPECT_EQ(together[r].epochs, alone.epochs) << "replica " << r;
-      EXPECT_EQ(together[r].steps, alone.steps) << "replica " << r;
-    }
-    EXPECT_FALSE(together[0].parameters == together[1].parameters);
-  }
-
-  ImageSet train_ = noisy_images(kTrain, kSide, 1);
-  ImageSet test_ = noisy_images(kTest, kSide, 2);
-};
-
-Experiment with_dropout_and_batch_norm() {
-  Experiment experiment = small_experiment(kSide);
-  experiment.model.layers = {
-      {.type = LayerType::flatten},           {.type = LayerType::linear, .out = 17},
-      {.type = LayerType::batch_norm},        {.type = LayerType::elu},
-      {.type = LayerType::dropout, .p = 0.2}, {.type = LayerType::linear, .out = 10}};
-  return experiment;
-}
 
 TEST_F(TrainerTest, LearnsAndRepeatsItself) {
   Experiment experiment = with_dropout_and_batch_norm();
@@ -114,178 +39,6 @@ TEST_F(TrainerTest, FusionsChangeResultsByRoundingOnly) {
   for (std::size_t i = 0; i < fused.steps.size(); ++i) {
     EXPECT_NEAR(fused.steps[i][1], plain.steps[i][1], 1e-4 * plain.steps[i][1]);
   }
-}
-
-TEST_F(TrainerTest, ReplicasOfSeedsAndInitialisers) {
-  std::vector<Experiment> replicas(3, with_dropout_and_batch_norm());
-  replicas[1].training.seed = (std::uint64_t{7} << 32) + 5;
-  replicas[2].training.seed = std::numeric_limits<std::int64_t>::max();
-  replicas[1].init.weight = {InitializerKind::xavier_normal};
-  replicas[2].init.bias = {InitializerKind::constant, 0.1};
-  replicas[2].model.layers[1].weight_init = Initializer{InitializerKind::normal, 0.05};
-  replicas[1].model.layers[4].p = 0;
-  replicas[2].model.layers[4].p = 0.6;
-  expect_replicas_equal_singles(replicas);
-}
-
-TEST_F(TrainerTest, ReplicasOfLearningRatesAndPenalties) {
-  std::vector<Experiment> replicas(3, small_experiment(kSide));
-  replicas[1].optimizer.learning_rate = 0.02;
-  replicas[1].optimizer.l1 = 1e-3;
-  replicas[2].optimizer.l2 = 1e-2;
-  replicas[2].optimizer.weight_decay = 0.01;
-  replicas[2].optimizer.beta1 = 0.8;
-  for (Experiment& experiment : replicas) experiment.metrics.loss_includes_penalty = true;
-  expect_replicas_equal_singles(replicas);
-}
-
-// One replica needs no momentum buffer, the other does.
-TEST_F(TrainerTest, ReplicasWithAndWithoutMomentum) {
-  for (const OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::rmsprop}) {
-    std::vector<Experiment> replicas(3, small_experiment(kSide));
-    for (Experiment& experiment : replicas) {
-      experiment.optimizer = default_optimizer(kind, OptimizerDefinition::pytorch);
-    }
-    replicas[1].optimizer.momentum = 0.9;
-    if (kind == OptimizerKind::sgd) replicas[1].optimizer.dampening = 0.2;
-    replicas[2].optimizer.momentum = 0.5;
-    expect_replicas_equal_singles(replicas);
-  }
-}
-
-TEST_F(TrainerTest, ReplicasOfAccumulators) {
-  std::vector<Experiment> replicas(2, small_experiment(kSide));
-  for (Experiment& experiment : replicas) {
-    experiment.optimizer = default_optimizer(OptimizerKind::adagrad, OptimizerDefinition::keras);
-    experiment.optimizer.learning_rate = 0.05;
-  }
-  replicas[1].optimizer.initial_accumulator = 0.5;
-  expect_replicas_equal_singles(replicas);
-}
-
-TEST_F(TrainerTest, ReplicasThatDifferInMoreAreRefused) {
-  std::vector<Experiment> replicas(2, small_experiment(kSide));
-  replicas[1].training.batch_size = 32;
-  EXPECT_THROW(train(replicas), UsageError);
-  replicas[1] = replicas[0];
-  replicas[1].optimizer = default_optimizer(OptimizerKind::sgd, OptimizerDefinition::pytorch);
-  EXPECT_THROW(train(replicas), UsageError);
-  EXPECT_THROW(train({}), UsageError);
-}
-
-TEST_F(TrainerTest, SeedsAndRatesExpandToReplicas) {
-  Experiment experiment = small_experiment(kSide);
-  experiment.training.seeds = {3, 4};
-  experiment.learning_rates = {0.1, 0.2};
-  const std::vector<Experiment> replicas = expand_replicas(experiment);
-  ASSERT_EQ(replicas.size(), 4u);
-  EXPECT_EQ(replicas[2].training.seed, 4u);
-  EXPECT_EQ(replicas[1].optimizer.learning_rate, 0.2);
-  EXPECT_TRUE(replicas[3].training.seeds.empty() && replicas[3].learning_rates.empty());
-}
-
-TEST_F(TrainerTest, ReplicasOfSchedules) {
-  std::vector<Experiment> replicas(4, small_experiment(kSide));
-  for (Experiment& experiment : replicas) experiment.training.epochs = 3;
-  replicas[1].schedule = {.kind = ScheduleKind::cosine, .warmup_steps = 3};
-  replicas[2].schedule = {.kind = ScheduleKind::plateau, .patience = 0, .threshold = 0.9};
-  replicas[3].schedule = {.kind = ScheduleKind::one_cycle};
-  expect_replicas_equal_singles(replicas);
-}
-
-// The device takes the rate of the table: with a gamma below every float the second epoch changes
-// nothing.
-TEST_F(TrainerTest, SchedulesReachTheDevice) {
-  Experiment experiment = small_experiment(kSide);
-  experiment.optimizer = default_optimizer(OptimizerKind::sgd, OptimizerDefinition::pytorch);
-  experiment.schedule = {.kind = ScheduleKind::multi_step, .milestones = {1}, .gamma = 1e-60};
-  Trainer trainer(device(), {experiment}, train_, test_);
-  RecordingObserver observer;
-  trainer.train(observer);
-  EXPECT_EQ(observer.epochs[0][0].learning_rate, experiment.optimizer.learning_rate);
-  EXPECT_DOUBLE_EQ(observer.epochs[0][1].learning_rate, 1e-62);
-  experiment.training.epochs = 1;
-  experiment.schedule = {};
-  EXPECT_TRUE(trainer.parameters(0) == train({experiment}).front().parameters);
-}
-
-TEST_F(TrainerTest, EpochsTellTheRateOfTheirLastStep) {
-  Experiment experiment = small_experiment(kSide);
-  experiment.optimizer.learning_rate = 0.5;
-  experiment.schedule.warmup_steps = 10;
-  experiment.training.steps = 8;  // 5 and 3 steps
-  Trainer trainer(device(), {experiment}, train_, test_);
-  RecordingObserver observer;
-  trainer.train(observer);
-  EXPECT_DOUBLE_EQ(observer.epochs[0][0].learning_rate, 0.25);
-  EXPECT_DOUBLE_EQ(observer.epochs[0][1].learning_rate, 0.4);
-}
-
-// No loss falls by 10: the first epoch stays the best.
-Experiment stopping_after(std::int64_t patience, bool restore_best) {
-  Experiment experiment = with_dropout_and_batch_norm();
-  experiment.training.epochs = 6;
-  experiment.early_stopping = {.patience = patience, .min_delta = 10, .restore_best = restore_best};
-  return experiment;
-}
-
-TEST_F(TrainerTest, StoppedReplicasKeepTheirParametersWhileOthersTrainOn) {
-  std::vector<Experiment> replicas = {stopping_after(2, true), stopping_after(3, false),
-                                      stopping_after(100, true)};
-  replicas[2].early_stopping.min_delta = 0;
-  Trainer trainer(device(), replicas, train_, test_);
-  RecordingObserver observer;
-  const std::vector<EpochMetrics> last = trainer.train(observer);
-  EXPECT_EQ(trainer.early_stop(0), (EarlyStop{1, 3, true}));
-  EXPECT_EQ(trainer.early_stop(1), (EarlyStop{1, 4, false}));
-  EXPECT_EQ(trainer.early_stop(2)->stopped_epoch, std::nullopt);
-  EXPECT_EQ(observer.epochs[0].size(), 3u);
-  EXPECT_EQ(observer.epochs[1].size(), 4u);
-  EXPECT_EQ(observer.epochs[2].size(), 6u);
-  EXPECT_EQ(observer.steps[0].size(), 15u);
-  EXPECT_EQ(trainer.steps(0), 15);
-  EXPECT_EQ(trainer.steps(2), 30);
-
-  const std::vector<EvaluationMetrics> now = trainer.evaluate_test();
-  constexpr std::int64_t kKept[] = {1, 4};  // epochs behind the parameters
-  for (std::uint32_t r = 0; r < 2; ++r) {
-    EXPECT_EQ(last[r].epoch, kKept[r]);
-    EXPECT_EQ(numbers(now[r]), numbers(last[r].test));
-    Experiment plain = with_dropout_and_batch_norm();
-    plain.training.epochs = kKept[r];
-    EXPECT_TRUE(trainer.parameters(r) == train({plain}).front().parameters) << r;
-  }
-  EXPECT_EQ(last[2].epoch, trainer.early_stop(2)->best_epoch);
-  EXPECT_EQ(numbers(now[2]), numbers(last[2].test));
-}
-
-TEST_F(TrainerTest, StoppedReplicasEqualSingleRuns) {
-  std::vector<Experiment> replicas = {stopping_after(1, true), stopping_after(3, true)};
-  replicas[1].early_stopping.min_delta = 0;
-  replicas[1].training.seed += 1;
-  expect_replicas_equal_singles(replicas);
-}
-
-TEST_F(TrainerTest, EndsWhenAllHaveStopped) {
-  Trainer trainer(device(), {stopping_after(1, true), stopping_after(2, true)}, train_, test_);
-  struct Ends : TrainObserver {
-    void on_epoch_end(std::int64_t epoch) override { last = epoch; }
-    std::int64_t last = 0;
-  } ends;
-  trainer.train(ends);
-  EXPECT_EQ(ends.last, 3);
-}
-
-TEST_F(TrainerTest, RefusesToFollowAValidationThatIsNone) {
-  const auto refused = [&](Experiment experiment, const char* part) {
-    experiment.data.split.kind = SplitRule::Kind::none;
-    expect_error<UsageError>([&] { Trainer(device(), {experiment}, train_, test_); },
-                             {part, "validation images"});
-  };
-  Experiment plateau = small_experiment(kSide);
-  plateau.schedule.kind = ScheduleKind::plateau;
-  refused(plateau, "plateau");
-  refused(stopping_after(1, true), "early_stopping");
 }
 
 // 300 images, a tenth validates: 270 in batches of 64 are 4 full ones and one of 14.
@@ -576,6 +329,5 @@ TEST_F(TrainerTest, StepOfTheMainExperimentIsAtMostTwelveDispatches) {
   EXPECT_LE(dispatches, 12u) << list;
 }
 
-// The pacer puts many steps into one submission once it knows how long one takes.
 }  // namespace
 }  // namespace vktrain::testing
