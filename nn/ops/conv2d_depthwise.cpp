@@ -9,8 +9,7 @@ namespace {
 
 // The batch is split until the weight gradient has about this many workgroups, each with at least
 // kLeastQuads of dy.
-constexpr std::int64_t kCpuGroups = 16;
-constexpr std::int64_t kGpuGroups = 1024;
+constexpr std::int64_t kWantedGroups = 1024;
 constexpr std::int64_t kLeastQuads = 512;
 
 // Of an image plane: 4 columns of a row each.
@@ -35,9 +34,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o) {
   const std::int64_t workgroups = s.out_channels * s.window.kernel.height;
-  const bool cpu = l.device().kind == runtime::DeviceKind::cpu;
-  const std::int64_t wanted =
-      std::max<std::int64_t>(1, (cpu ? kCpuGroups : kGpuGroups) / workgroups);
+  const std::int64_t wanted = std::max<std::int64_t>(1, kWantedGroups / workgroups);
   const std::int64_t images =
       std::max(divide_up(s.batch, wanted), divide_up(kLeastQuads, quads(s.output)));
   lower_conv2d(l, label, s,

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <set>
 
+#include "nn/fusion.h"
+#include "nn/layers/conv2d.h"
 #include "nn/ops/conv2d_variants.h"
 #include "nn/ops/gemm.h"
 #include "nn/ops/reshape.h"
@@ -215,28 +217,47 @@ std::set<std::string> shaders(const Plan& plan) {
   return names;
 }
 
+std::vector<double> result(const OpRun& run, ValueId id) {
+  const std::vector<float> values = run.floats(id, 0);
+  return {values.begin(), values.end()};
+}
+
 class Conv2dTest : public OpTest, public ::testing::WithParamInterface<Family> {
  protected:
   void SetUp() override {
     OpTest::SetUp();
     const Conv2dSizes least;
-    if (GetParam() == Family::rows && !conv2d_rows::supports(least, profile(0))) {
+    if (GetParam() == Family::rows && !conv2d_rows::supports(least, profile())) {
       GTEST_SKIP() << "this device cannot run the rows kernels";
     }
   }
 
   OpCase make_case(const ConvCase& conv, const ActivationSpec& spec, std::uint64_t seed) {
     OpCase c = network(conv, spec, seed);
-    c.plan_for = profile(seed);
+    c.plan_for = profile();
     return c;
   }
 
-  // A device for which the family is chosen. The depthwise kernels serve both kinds.
-  runtime::DeviceProfile profile(std::uint64_t seed) {
-    runtime::DeviceProfile result = device().profile();
-    const bool cpu = GetParam() == Family::rows || (GetParam() == Family::depthwise && seed % 2);
-    result.kind = cpu ? runtime::DeviceKind::cpu : runtime::DeviceKind::discrete;
-    return result;
+  // The output and the gradients of the parameters, within the rounding of sums in another order.
+  void expect_equal_results(const OpGraph& a, const OpGraph& b, std::int64_t batch) {
+    OpRun run_a(device(), a, batch, 1), run_b(device(), b, batch, 1);
+    run_a.run();
+    run_b.run();
+    for (ValueId id = 0; id < a.graph.value_count(); ++id) {
+      if (id != a.y && a.graph.value(id).kind != ValueKind::gradient) continue;
+      const std::vector<double> x = result(run_a, id), y = result(run_b, id);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        ASSERT_NEAR(x[i], y[i], 1e-5 * largest(x)) << a.graph.value(id).name << " " << i;
+      }
+    }
+  }
+
+  // A device for which the family is chosen.
+  runtime::DeviceProfile profile() {
+    runtime::DeviceProfile own = device().profile();
+    own.kind =
+        GetParam() == Family::rows ? runtime::DeviceKind::cpu : runtime::DeviceKind::discrete;
+    return own;
   }
 };
 
@@ -254,6 +275,31 @@ TEST_P(Conv2dTest, AllPassesMatchReference) {
   }
 }
 
+// convolution + bias -> tanh -> convolution + bias, with every fusion.
+TEST_P(Conv2dTest, FusedNetworkEqualsUnfused) {
+  const ConvCase conv = cases(GetParam(), 1, 0)[0];
+  OpCase c = make_case(conv, {}, 3);
+  c.build = [conv](Graph& graph, ValueId x) {
+    const Shape shape = {kBatch, conv.in_channels, conv.input.height, conv.input.width};
+    const Conv2dLayerOptions first = {.out = conv.in_channels, .convolution = conv.options};
+    const Conv2dLayerOptions second = {.out = conv.out_channels, .convolution = conv.options};
+    const ValueId hidden = conv2d_layer(graph, reshape(graph, x, shape, "0"), first, "1");
+    return conv2d_layer(graph, activation(graph, hidden, {Activation::tanh}, "2"), second, "3");
+  };
+  const OpGraph plain(c);
+  c.rewrite = [](Graph& graph) { fuse(graph); };
+  check(c);
+  const OpGraph fused(c);
+  std::size_t bias_adds = 0;
+  for (const auto& operation : fused.graph.operations()) {
+    EXPECT_FALSE(operation->kind().starts_with("activation")) << operation->kind();
+    EXPECT_NE(operation->kind(), "channel_sum");
+    bias_adds += operation->kind() == "bias_add";
+  }
+  EXPECT_EQ(bias_adds, 1u);  // the one of the test's own graph
+  expect_equal_results(plain, fused, c.batch);
+}
+
 // The sum over the batch in several parts.
 TEST_P(Conv2dTest, SplitWeightGradientsMatchReference) {
   ConvCase conv = cases(GetParam(), 1, 0)[0];
@@ -266,18 +312,16 @@ TEST_P(Conv2dTest, SplitWeightGradientsMatchReference) {
 }
 
 TEST_P(Conv2dTest, RunsTheKernelsItIsMeantToTest) {
-  for (const std::uint64_t seed : {0u, 1u}) {
-    for (const ConvCase& conv : cases(GetParam(), 12, 13)) {
-      const OpGraph ops(make_case(conv, {}, seed));
-      OpRun run(device(), ops, conv.batch, 1);
-      const std::set<std::string> names = shaders(run.plan());
-      const std::pair<Family, std::string> families[] = {{Family::rows, "conv2d_rows"},
-                                                         {Family::tiled, "conv2d_tiled"},
-                                                         {Family::depthwise, "conv2d_depthwise"}};
-      for (const auto& [family, shader] : families) {
-        EXPECT_EQ(names.contains(shader), GetParam() == family) << to_string(conv);
-        EXPECT_EQ(names.contains(shader + "_weight_gradient"), GetParam() == family);
-      }
+  const std::pair<Family, std::string> families[] = {{Family::rows, "conv2d_rows"},
+                                                     {Family::tiled, "conv2d_tiled"},
+                                                     {Family::depthwise, "conv2d_depthwise"}};
+  for (const ConvCase& conv : cases(GetParam(), 12, 13)) {
+    const OpGraph ops(make_case(conv, {}, 0));
+    OpRun run(device(), ops, conv.batch, 1);
+    const std::set<std::string> names = shaders(run.plan());
+    for (const auto& [family, shader] : families) {
+      EXPECT_EQ(names.contains(shader), GetParam() == family) << to_string(conv);
+      EXPECT_EQ(names.contains(shader + "_weight_gradient"), GetParam() == family);
     }
   }
 }
