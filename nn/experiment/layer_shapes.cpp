@@ -50,16 +50,14 @@ LayerResult conv2d_result(const LayerSpec& layer, const Extent& input, const std
   }
   const Size2d output = refused_as_usage(
       [&] { return output_size(window_of(layer, plane_of(input)), plane_of(input), subject); });
-  const double weights = static_cast<double>(layer.out) *
-                         static_cast<double>(channels / layer.groups) *
-                         static_cast<double>(layer.kernel[0] * layer.kernel[1]);
+  const std::int64_t per_channel = channels / layer.groups * layer.kernel[0] * layer.kernel[1];
+  const double weights = static_cast<double>(layer.out) * static_cast<double>(per_channel);
   if (weights > static_cast<double>(kMaxParameters)) {
     throw UsageError(fmt::format("{} must have at most {} weights, but it has {:.3g}.", subject,
                                  kMaxParameters, weights));
   }
   return {{layer.out, output.height, output.width},
-          layer.out * (channels / layer.groups) * layer.kernel[0] * layer.kernel[1] +
-              (layer.bias ? layer.out : 0)};
+          layer.out * per_channel + (layer.bias ? layer.out : 0)};
 }
 
 LayerResult pool2d_result(const LayerSpec& layer, const Extent& input, const std::string& subject) {
