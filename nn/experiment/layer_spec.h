@@ -1,6 +1,5 @@
-// The layer types of experiments: which settings each reads, and their text form, the shorthand
-// "linear 100 bias=false" or an inline table {type = "linear", out = 100, bias = false}. A new
-// layer type is a line in the tables of layer_spec.cpp. Private to nn/experiment.
+// The text form of layers: the shorthand "linear 100 bias=false" or a table {type = "linear",
+// out = 100, bias = false}. layer_settings.h has the settings. Private to nn/experiment.
 #pragma once
 
 #include <string>
