@@ -114,8 +114,8 @@ struct TrainingSpec {
   // Share of the target that is spread over all classes, as PyTorch's CrossEntropyLoss does; of the
   // training loss alone: validation and test losses are without.
   double label_smoothing = 0;
-  double clip_norm = 0;              // largest 2-norm of all gradients together; 0: no limit
-  double clip_value = 0;             // largest magnitude of a gradient's element; 0: no limit
+  double clip_norm = 0;   // largest 2-norm of all gradients together; 0: no limit
+  double clip_value = 0;  // largest magnitude of a gradient's element; 0: no limit
 
   bool operator==(const TrainingSpec&) const = default;
 };
