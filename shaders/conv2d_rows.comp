@@ -138,9 +138,8 @@ void main() {
     uint source_image = replica() * p.source_replica + min(image, p.batch - 1) * p.source_row;
     uint source_plane = p.source_height * SOURCE_WIDTH;
     // Distance of the weights of two result channels and of two source channels.
-    uint taps = KERNEL_HEIGHT * KERNEL_WIDTH;
-    uint result_step = DATA_GRADIENT != 0 ? taps : p.weight_row;
-    uint source_step = DATA_GRADIENT != 0 ? p.weight_row : taps;
+    uint result_step = DATA_GRADIENT != 0 ? TAPS : p.weight_row;
+    uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
     uint group_weights = (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
     uint weights = replica() * p.weight_replica + group * group_weights;
 

@@ -6,13 +6,6 @@
 // A column of the result and a column of the kernel name a column of the source. Where the rows are
 // not cut into tiles, all of that is known when the pipeline is made.
 
-layout(constant_id = 4) const uint KERNEL_HEIGHT = 1;
-layout(constant_id = 5) const uint KERNEL_WIDTH = 1;
-layout(constant_id = 6) const uint STRIDE_HEIGHT = 1;
-layout(constant_id = 7) const uint STRIDE_WIDTH = 1;
-layout(constant_id = 8) const uint PADDING_TOP = 0;
-layout(constant_id = 9) const uint PADDING_LEFT = 0;
-layout(constant_id = 10) const uint DILATION_HEIGHT = 1;
-layout(constant_id = 11) const uint DILATION_WIDTH = 1;
+#include "window2d.glsl"
 
 const uint MAX_SPAN = 64;  // columns of a source row that an invocation holds

@@ -142,9 +142,12 @@ void main() {
                             exists);
                 }
                 if (p.sum_bias != 0 && in0 + kernel_row0 == 0) {
+                    // A row's sum first: one long chain of additions would lose digits.
                     [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
+                        float row_sum = 0.0;
                         [[unroll]] for (uint column = 0; column < COLUMNS; ++column)
-                            bias_sum[o] += dy[o * COLUMNS + column];
+                            row_sum += dy[o * COLUMNS + column];
+                        bias_sum[o] += row_sum;
                     }
                 }
                 [[unroll]] for (uint i = 0; i < KERNEL_ROWS; ++i) {

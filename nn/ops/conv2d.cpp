@@ -104,10 +104,8 @@ ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& opt
 
 Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes,
                                     const runtime::DeviceProfile& device) {
+  if (conv2d_rows::supports(sizes, device)) return Conv2dVariant::rows;
   if (sizes.groups > 1 && sizes.in_channels == sizes.groups) return Conv2dVariant::depthwise;
-  if (conv2d_rows::supports(sizes, device)) {
-    return Conv2dVariant::rows;
-  }
   return Conv2dVariant::tiled;
 }
 

@@ -22,7 +22,8 @@ struct Conv2dGrid {
   std::int64_t m = 0, n = 0, k = 0, row_tiles = 0;
 };
 
-// Appends the specialization constants 4 to 11 (shaders/window2d.glsl) to the four before them.
+// Appends the specialization constants 4 to 11 (shaders/window2d.glsl) to the four before them; the
+// "rows" kernels have them, too.
 inline void append_constants(std::vector<std::uint32_t>& constants, const Window2d& w) {
   for (const std::int64_t value :
        {w.kernel.height, w.kernel.width, w.stride.height, w.stride.width, w.padding_begin.height,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "nn/ops/conv2d_pass.h"
 #include "nn/ops/conv2d_variants.h"
 #include "nn/ops/split_sum.h"
 
@@ -16,17 +17,6 @@ constexpr std::int64_t kMostColumns = 32;  // that an invocation makes: sizes of
 constexpr std::int64_t kMostSpan = 64;     // that an invocation reads
 constexpr std::int64_t kMostChannels = 8;
 constexpr std::int64_t kMostKernelWidth = 8;
-
-using Constants = std::vector<std::uint32_t>;
-
-// Constants 4 to 11.
-void add_window(Constants& constants, const Window2d& w) {
-  for (std::int64_t value :
-       {w.kernel.height, w.kernel.width, w.stride.height, w.stride.width, w.padding_begin.height,
-        w.padding_begin.width, w.dilation.height, w.dilation.width}) {
-    constants.push_back(to_u32(value));
-  }
-}
 
 // Floats of the widest vector that rows of this width allow at every row's beginning.
 std::uint32_t vector_width(std::int64_t width) {
@@ -122,7 +112,7 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   d.constants = {kWorkgroup, bias != kNoValue ? 1u : 0u,
                  static_cast<std::uint32_t>(pass.activation.kind),
                  static_cast<std::uint32_t>(pass.gradient_activation.kind)};
-  add_window(d.constants, s.window);
+  append_constants(d.constants, s.window);
   for (std::int64_t value : {std::int64_t{pass.data_gradient}, channels, row.columns, row.tiles,
                              pass.source_size.width, pass.result_size.width}) {
     d.constants.push_back(to_u32(value));
@@ -294,7 +284,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   d.label = fmt::format("{} conv2d weight gradient", label);
   d.shader = "conv2d_rows_weight_gradient";
   d.constants = {kWorkgroup, 0, 0, 0};
-  add_window(d.constants, s.window);
+  append_constants(d.constants, s.window);
   for (std::int64_t value : {tiles.out_channels, tiles.in_channels, tiles.kernel_rows, row.columns,
                              row.tiles, s.input.width, s.output.width}) {
     d.constants.push_back(to_u32(value));

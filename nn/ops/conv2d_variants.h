@@ -13,7 +13,7 @@ namespace vktrain::nn {
 
 enum class Conv2dVariant {
   tiled,      // implicit GEMM through shared memory: the baseline on GPUs, every shape
-  rows,       // a row of an image an invocation, weights uniform: for CPU drivers
+  rows,       // a row of an image an invocation, every grouping: for CPU drivers
   depthwise,  // one input channel per group
 };
 

@@ -42,8 +42,6 @@ bool leaves_input(const Dimension& d) {
   return d.padding > 0 || last >= d.input;
 }
 
-bool negative(const Size2d& size) { return size.height < 0 || size.width < 0; }
-
 }  // namespace
 
 Size2d pool2d_plane(const Graph& graph, ValueId x, const std::string& subject) {
@@ -60,10 +58,6 @@ Pool2dSizes pool2d_sizes(const Graph& graph, ValueId x, const Window2d& window,
   const Size2d plane = pool2d_plane(graph, x, subject);
   Pool2dSizes sizes{window, graph.value(x).shape[1], plane, {}};
   sizes.output = output_size(window, sizes.input, subject);
-  if (negative(window.padding_begin) || negative(window.padding_end)) {
-    throw Error(fmt::format("{}: expected padding of at least 0 x 0, found {} and {}", subject,
-                            to_string(window.padding_begin), to_string(window.padding_end)));
-  }
   if (!all_meet_input(height_of(sizes)) || !all_meet_input(width_of(sizes))) {
     throw Error(fmt::format(
         "{}: with padding of {} and {} around an input of {}, a window (kernel {}, dilation {}) "

@@ -24,7 +24,7 @@ struct Pool2dSizes {
 Size2d pool2d_plane(const Graph& graph, ValueId x, const std::string& subject);
 
 // Of a pooling of x [batch, C, H, W]. Throws Error, starting with `subject`, for another rank, a
-// window that does not fit (output_size), negative padding, or a window with nothing but padding.
+// window that does not fit (output_size), or a window with nothing but padding.
 Pool2dSizes pool2d_sizes(const Graph& graph, ValueId x, const Window2d& window,
                          const std::string& subject);
 

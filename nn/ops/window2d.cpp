@@ -50,6 +50,12 @@ Size2d output_size(const Window2d& window, Size2d input, const std::string& subj
                     to_string(window.dilation), to_string(input)));
   }
   const Dimension h = height_of(window, input), w = width_of(window, input);
+  if (std::min({h.begin, h.end, w.begin, w.end}) < 0) {
+    throw Error(
+        fmt::format("{}: padding must not be negative, but it is {} before and {} after the "
+                    "input",
+                    subject, to_string(window.padding_begin), to_string(window.padding_end)));
+  }
   if (h.reach() > h.padded() || w.reach() > w.padded()) {
     throw Error(fmt::format(
         "{}: the window of {} (kernel {}, dilation {}) is larger than its padded input of {}; "

@@ -25,8 +25,8 @@ struct Window2d {
 };
 
 // floor((input + padding - dilation * (kernel - 1) - 1) / stride) + 1 in each dimension. Throws
-// Error, starting with `subject`, when the window is larger than the padded input or a size is not
-// positive.
+// Error, starting with `subject`, when the window is larger than the padded input, a size is not
+// positive or a padding is negative.
 Size2d output_size(const Window2d& window, Size2d input, const std::string& subject);
 
 // Sets the padding of Keras's and TensorFlow's "same": ceil(input / stride) outputs, an odd zero
