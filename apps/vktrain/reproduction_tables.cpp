@@ -196,8 +196,9 @@ OwnTable accuracy_table(const ReportRows& rows) {
   return {"Validation and test accuracy", std::move(columns)};
 }
 
-// Of all runs of a row together; rows are true classes.
-OwnTable confusion_table_of(const ReproductionRow& row, const nn::Confusion& confusion) {
+// Rows are true classes.
+OwnTable confusion_table_of(const ReproductionRow& row, std::string title,
+                            const nn::Confusion& confusion) {
   std::vector<Column> columns = {{"true \\ predicted", Align::left}};
   for (std::size_t p = 0; p < confusion.classes(); ++p) columns.push_back({std::to_string(p)});
   columns.push_back({"accuracy"});
@@ -208,8 +209,6 @@ OwnTable confusion_table_of(const ReproductionRow& row, const nn::Confusion& con
     }
     columns.back().cells.push_back(percent(confusion.class_accuracy(t)));
   }
-  std::string title = fmt::format("Confusion of {}", row.experiment.id);
-  if (row.runs.size() > 1) title += fmt::format(", {} seeds together", row.runs.size());
   const std::string largest = largest_confusion_text(row.experiment, confusion);
   if (!largest.empty()) title += ": most often " + largest;
   return {std::move(title), std::move(columns)};
@@ -238,7 +237,15 @@ std::vector<OwnTable> confusion_tables(const std::string& report, const ReportRo
   for (const ReproductionRow* row : rows) {
     nn::Confusion sum;
     for (const RunRecord& run : row->runs) sum += run.confusion;
-    if (sum.classes() > 0) tables.push_back(confusion_table_of(*row, sum));
+    if (sum.classes() == 0) continue;
+    std::string title = fmt::format("Confusion of {}", row->experiment.id);
+    if (row->runs.size() > 1) title += fmt::format(", {} seeds together", row->runs.size());
+    tables.push_back(confusion_table_of(*row, std::move(title), sum));
+    const std::vector<std::int64_t>& reported = row->experiment.reported.confusion_matrix;
+    if (reported.empty()) continue;
+    title = fmt::format("Confusion that the report prints for {}", row->experiment.id);
+    tables.push_back(
+        confusion_table_of(*row, std::move(title), nn::Confusion(sum.classes(), reported)));
   }
   return tables;
 }

@@ -19,7 +19,8 @@ struct OwnTable {
 // losses, accuracies and minutes after the last epoch. E: validation and test accuracy.
 std::vector<OwnTable> own_tables(const std::string& report, const ReportRows& rows);
 
-// The confusion matrices of the runs of report E, the only one that prints such.
+// The confusion matrices of the runs of report E, the only one that prints such, each with the
+// report's behind it where there is one.
 std::vector<OwnTable> confusion_tables(const std::string& report, const ReportRows& rows);
 
 }  // namespace vktrain::app

@@ -60,6 +60,15 @@ void check_model(const Experiment& experiment) {
   check_dropout_slots(model);
 }
 
+void check_reported(const Experiment& experiment) {
+  const std::size_t counts = experiment.reported.confusion_matrix.size();
+  const std::int64_t classes = experiment.data.classes;
+  if (counts == 0 || counts == static_cast<std::size_t>(classes * classes)) return;
+  throw UsageError(fmt::format(
+      "reported.confusion_matrix must have {0} x {0} counts for {0} classes, but it has {1}.",
+      classes, counts));
+}
+
 void require_validation(const Experiment& experiment, std::string_view subject) {
   if (experiment.data.split.kind != SplitRule::Kind::none) return;
   throw UsageError(fmt::format("{} needs validation images, but data.split is \"none\".", subject));
@@ -140,6 +149,7 @@ void check(const Experiment& experiment) {
   check_model(experiment);
   check_course(experiment);
   check_clipping(experiment);
+  check_reported(experiment);
 }
 
 }  // namespace vktrain::nn

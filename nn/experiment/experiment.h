@@ -215,7 +215,9 @@ struct ReportedResults {
   std::optional<double> efficiency;             // weights per second of training
   std::optional<std::int64_t> parameter_count;  // of a built-in run it must agree with the layers
   std::int64_t repeats = 1;                     // networks behind the reported mean
-  std::vector<std::string> assumed;             // "field: reason"
+  // Of the test images, row-major: [true class][predicted class]; empty: not reported.
+  std::vector<std::int64_t> confusion_matrix = {};
+  std::vector<std::string> assumed;  // "field: reason"
 
   bool operator==(const ReportedResults&) const = default;
 };

@@ -191,6 +191,7 @@ std::vector<Setting<Experiment>> make_settings() {
     setting<E>("reported.efficiency", Optional{not_negative}, [](auto& e) -> auto& { return e.reported.efficiency; }),
     setting<E>("reported.parameter_count", Optional{Integer<std::int64_t>{0}}, [](auto& e) -> auto& { return e.reported.parameter_count; }),
     setting<E>("reported.repeats", count, [](auto& e) -> auto& { return e.reported.repeats; }),
+    setting<E>("reported.confusion_matrix", List{count_or_none}, [](auto& e) -> auto& { return e.reported.confusion_matrix; }),
     setting<E>("reported.assumed", List{Text{}, true}, [](auto& e) -> auto& { return e.reported.assumed; }),
   };
 }

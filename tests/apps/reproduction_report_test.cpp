@@ -210,6 +210,10 @@ TEST(ReproductionOwnTables, ConfusionsOfReportE) {
   EXPECT_NE(text.find("| 2 Pullover | 0 | 0 | 1600 | 0 | 200 | 0 | 0 | 0 | 0 | 0 | 88.89 |\n"),
             std::string::npos)
       << text;
+  EXPECT_NE(text.find("### Confusion that the report prints for e-fcn-final: most often Pullover "
+                      "taken for Coat: 200 of 1,000\n\n"),
+            std::string::npos)
+      << text;
   EXPECT_EQ(report_table(reproduction({final})).find("Confusion"), std::string::npos);
   const auto json = nlohmann::json::parse(report_json(reproduction({final})));
   EXPECT_EQ(json["experiments"][0]["runs"][1]["confusion"][2][4], 100);

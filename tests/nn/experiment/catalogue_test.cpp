@@ -189,6 +189,7 @@ void compare_reported(const Experiment& e, const json& run) {
   EXPECT_EQ(r.test_loss, expected("test_loss"));
   EXPECT_EQ(r.train_seconds, expected("train_seconds"));
   EXPECT_EQ(r.efficiency, expected("efficiency_weights_per_second"));
+  EXPECT_EQ(r.confusion_matrix, reported.value("confusion_matrix", std::vector<std::int64_t>()));
   EXPECT_EQ(r.repeats, run.at("repeats").get<std::int64_t>());
   EXPECT_EQ(r.parameter_count, run.at("parameter_count").get<std::int64_t>());
   EXPECT_EQ(parameter_count(e), run.at("parameter_count").get<std::int64_t>());

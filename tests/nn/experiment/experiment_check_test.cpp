@@ -122,6 +122,17 @@ TEST(ExperimentCheck, AugmentationLeavesSomethingToSee) {
   EXPECT_NO_THROW(check(e));
 }
 
+TEST(ExperimentCheck, ConfusionMatricesHaveARowAndAColumnForEachClass) {
+  expect_refused(
+      [](Experiment& e) {
+        e.reported.confusion_matrix = {1, 2, 3};
+      },
+      {"reported.confusion_matrix", "10 x 10", "3"});
+  Experiment e = good();
+  e.reported.confusion_matrix.assign(100, 1);
+  EXPECT_NO_THROW(check(e));
+}
+
 TEST(ExperimentCheck, WithoutAGridThereIsOneReplica) {
   Experiment e = good();
   e.training.seed = 5;

@@ -166,6 +166,7 @@ Experiment random_experiment(std::mt19937_64& random, OptimizerKind kind,
                 real(0, 999),
                 integer(0, 1 << 30),
                 integer(1, 9),
+                std::vector<std::int64_t>(49, 7),  // of 7 classes
                 {"lr: guessed", "x: y"}};
   return e;
 }
