@@ -51,8 +51,9 @@ void check_model(const Experiment& experiment) {
   const Extent wanted = {experiment.data.classes};
   if (last.output != wanted) {
     throw UsageError(
-        fmt::format("{}, the last layer, must give one value per class, {}, but it gives {}.",
-                    layer_subject(model, last.index), to_string(wanted), to_string(last.output)));
+        fmt::format("{}, the last layer, must give one value per class, {}, but it gives {}{}.",
+                    layer_subject(model, last.index), to_string(wanted), to_string(last.output),
+                    last.output.size() == 1 ? "" : "; put a flatten layer after it"));
   }
   if (parameters_of(graph) == 0) {
     throw UsageError("model.layers must have something to train, but no layer has parameters.");

@@ -105,7 +105,12 @@ ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& opt
 Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes,
                                     const runtime::DeviceProfile& device) {
   if (conv2d_rows::supports(sizes, device)) return Conv2dVariant::rows;
-  if (sizes.groups > 1 && sizes.in_channels == sizes.groups) return Conv2dVariant::depthwise;
+  // The depthwise kernels spell a kernel row out: wide ones would take a driver long to compile.
+  constexpr std::int64_t kMostDepthwiseWidth = 16;
+  if (sizes.groups > 1 && sizes.in_channels == sizes.groups &&
+      sizes.window.kernel.width <= kMostDepthwiseWidth) {
+    return Conv2dVariant::depthwise;
+  }
   return Conv2dVariant::tiled;
 }
 

@@ -41,13 +41,19 @@ std::int64_t span_of(std::int64_t columns, const Window2d& w, bool data_gradient
                        : (columns - 1) * w.stride.width + reach + 1;
 }
 
-RowTiles tile_row(std::int64_t width, const Window2d& w, bool data_gradient) {
-  if (width <= kMostColumns && span_of(width, w, data_gradient) <= kMostSpan) return {width, 1};
+// `source_width`: of the rows that are read, all of which an invocation loads where nothing is cut.
+RowTiles tile_row(std::int64_t width, std::int64_t source_width, const Window2d& w,
+                  bool data_gradient) {
+  if (width <= kMostColumns && source_width <= kMostSpan &&
+      span_of(width, w, data_gradient) <= kMostSpan) {
+    return {width, 1};
+  }
   std::int64_t columns = kMostColumns / 2;
   while (columns > 1 && span_of(columns, w, data_gradient) > kMostSpan) columns /= 2;
   // Tiles of the data gradient must begin at a multiple of the stride.
   if (data_gradient) columns = std::max<std::int64_t>(columns / w.stride.width, 1) * w.stride.width;
-  return {columns, divide_up(width, columns)};
+  // One tile would mean an uncut row to the kernels; a second one may be empty.
+  return {columns, std::max<std::int64_t>(2, divide_up(width, columns))};
 }
 
 // Forward and data gradient in the kernel's terms: a result is made from a source.
@@ -101,7 +107,8 @@ std::int64_t result_channels(std::int64_t channels, std::int64_t columns, Size2d
 }
 
 void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {
-  const RowTiles row = tile_row(pass.result_size.width, s.window, pass.data_gradient);
+  const RowTiles row =
+      tile_row(pass.result_size.width, pass.source_size.width, s.window, pass.data_gradient);
   const std::int64_t channels = result_channels(pass.result_channels, row.columns, s.window.kernel);
   const std::int64_t channel_tiles = divide_up(pass.result_channels, channels);
   const bool whole = row.tiles == 1;
@@ -157,7 +164,7 @@ constexpr std::int64_t kMostSums = 192;
 
 WeightTiles tile_weights(const Conv2dSizes& s) {
   WeightTiles tiles;
-  tiles.row = tile_row(s.output.width, s.window, false);
+  tiles.row = tile_row(s.output.width, s.input.width, s.window, false);
   const Size2d& kernel = s.window.kernel;
   tiles.out_channels = tile_size(s.out_channels / s.groups, 4);
   tiles.kernel_rows = kernel.height;

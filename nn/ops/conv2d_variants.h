@@ -43,6 +43,9 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
 }  // namespace conv2d_tiled
 
 namespace conv2d_rows {
+// Whether the device is one that these kernels are made for, and they can hold what one result
+// column reads.
+bool supports(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o);
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dDataGradientOperands& o);
@@ -57,12 +60,6 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o);
 }  // namespace conv2d_depthwise
-
-// Whether the device is one that the "rows" kernels are made for, and they can hold what one result
-// column reads.
-namespace conv2d_rows {
-bool supports(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
-}
 
 // Multiply-adds of one pass over the batch, times 2.
 double conv2d_flops(const Conv2dSizes& sizes);

@@ -1,6 +1,7 @@
 // Maximum over windows. Ties go to the first element in row-major order, as in PyTorch; padding
-// never wins. The forward pass notes which element won; in the backward pass the input elements
-// gather the gradients of the windows that they won, so that overlapping windows need no atomics.
+// never wins, and a NaN only where it stands first in its window (PyTorch: wherever it stands). The
+// forward pass notes which element won; in the backward pass the input elements gather the
+// gradients of the windows that they won, so that overlapping windows need no atomics.
 #pragma once
 
 #include <string_view>

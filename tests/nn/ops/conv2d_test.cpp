@@ -108,6 +108,20 @@ std::vector<ConvCase> cases(Family family, std::size_t count, std::uint64_t seed
   return all;
 }
 
+// Rows that the rows kernels cut into tiles, and kernels that they cut into rows.
+std::vector<ConvCase> cut_cases(Family family) {
+  const Size2d one = {1, 1}, none = {0, 0};
+  const std::int64_t groups = family == Family::depthwise ? 8 : 1;
+  return {
+      {3, 8, {3, 40}, 8, {{{3, 3}, one, one, one, one}, groups}},
+      {9, 8, {2, 33}, 8, {{{2, 5}, {1, 2}, {0, 3}, {0, 1}, {1, 3}}, groups}},
+      {3, 8, {2, 70}, 8, {{{1, 8}, {1, 3}, none, one, {1, 9}}, groups}},
+      {2, 8, {2, 28}, 8, {{{3, 3}, one, {6, 7}, {6, 7}, one}, groups}},
+      {2, 8, {2, 9}, 8, {{{1, 3}, one, {0, 40}, {0, 40}, one}, groups}},
+      {2, 8, {8, 9}, 8, {{{7, 7}, one, {3, 3}, {3, 3}, one}, groups}},
+  };
+}
+
 // Sums of K products add the roundings of partial sums, which grow like the square root of K;
 // activations and their derivatives pass an error on with at most the factor alpha.
 Tolerance sum_tolerance(double k, double term, const ActivationSpec& activation) {
@@ -267,7 +281,10 @@ TEST_P(Conv2dTest, AllPassesMatchReference) {
                               Activation::tanh, Activation::none,    Activation::elu,
                               Activation::none, Activation::sigmoid, Activation::none};
   std::uint64_t seed = 0;
-  for (const ConvCase& conv : cases(GetParam(), 22, 11)) {
+  std::vector<ConvCase> all = cases(GetParam(), 20, 11);
+  const std::vector<ConvCase> cut = cut_cases(GetParam());
+  all.insert(all.end(), cut.begin(), cut.end());
+  for (const ConvCase& conv : all) {
     const Activation kind = kinds[++seed % std::size(kinds)];
     SCOPED_TRACE(to_string(conv));
     check(make_case(conv, {kind, kind == Activation::elu ? 1.5f : 1.0f}, seed));
