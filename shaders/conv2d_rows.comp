@@ -91,7 +91,7 @@ float from_lane(float value, uint lane) {
 }
 
 // Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp keeps to them.
-const uint MAX_CHANNELS = 8;
+const uint MAX_CHANNELS = 8;  // one for each lane
 const uint MAX_COLUMNS = 32;
 const uint MAX_KERNEL_WIDTH = 8;
 
@@ -159,17 +159,14 @@ void main() {
             uint first = weights + c * source_step + i * KERNEL_WIDTH;
             // Lane o loads the weights of channel o; the others get them by broadcast, because a load
             // in a loop is one load per lane in lavapipe, whatever its address.
-            float lane_weight[MAX_CHANNELS / 8 * MAX_KERNEL_WIDTH];
-            [[unroll]] for (uint part = 0; part < (CHANNELS + 7) / 8; ++part) {
-                uint channel = channel0 + part * 8 + gl_LocalInvocationID.x;
-                uint w = first + min(channel, p.result_channels - 1) * result_step;
-                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                    lane_weight[part * MAX_KERNEL_WIDTH + j] = weight[w + j];
-            }
+            float lane_weight[MAX_KERNEL_WIDTH];
+            uint lane_channel = min(channel0 + gl_LocalInvocationID.x, p.result_channels - 1);
+            [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
+                lane_weight[j] = weight[first + lane_channel * result_step + j];
             [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
                 float tap[MAX_KERNEL_WIDTH];
                 [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                    tap[j] = from_lane(lane_weight[o / 8 * MAX_KERNEL_WIDTH + j], o % 8);
+                    tap[j] = from_lane(lane_weight[j], o);
                 [[unroll]] for (uint column = 0; column < COLUMNS; ++column) {
                     float total = sum[o * COLUMNS + column];
                     [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {

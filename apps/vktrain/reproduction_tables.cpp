@@ -169,13 +169,18 @@ OwnTable loss_table(const ReportRows& rows) {
   return {"Losses after the last epoch (Tables 1 to 4)", std::move(columns)};
 }
 
-OwnTable minutes_table(const ReportRows& rows) {
+std::vector<Column> accuracy_columns(const ReportRows& rows) {
   std::vector<Column> columns;
   add_names(columns, rows);
   add_accuracy(columns, rows, "val %", &RunRecord::val_accuracy,
                &nn::ReportedResults::val_accuracy);
   add_accuracy(columns, rows, "test %", &RunRecord::test_accuracy,
                &nn::ReportedResults::test_accuracy);
+  return columns;
+}
+
+OwnTable minutes_table(const ReportRows& rows) {
+  std::vector<Column> columns = accuracy_columns(rows);
   add_pair(columns, rows, "min", &RunRecord::train_seconds, &nn::ReportedResults::train_seconds,
            [](const std::optional<double>& seconds_taken) {
              return seconds_taken ? fmt::format("{:.2f}", *seconds_taken / 60) : std::string(kNone);
@@ -187,13 +192,7 @@ OwnTable minutes_table(const ReportRows& rows) {
 // ---- E
 
 OwnTable accuracy_table(const ReportRows& rows) {
-  std::vector<Column> columns;
-  add_names(columns, rows);
-  add_accuracy(columns, rows, "val %", &RunRecord::val_accuracy,
-               &nn::ReportedResults::val_accuracy);
-  add_accuracy(columns, rows, "test %", &RunRecord::test_accuracy,
-               &nn::ReportedResults::test_accuracy);
-  return {"Validation and test accuracy", std::move(columns)};
+  return {"Validation and test accuracy", accuracy_columns(rows)};
 }
 
 // Rows are true classes.

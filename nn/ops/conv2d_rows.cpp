@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "nn/ops/conv2d_pass.h"
 #include "nn/ops/conv2d_variants.h"
@@ -15,7 +14,7 @@ namespace {
 constexpr std::uint32_t kWorkgroup = 8;
 constexpr std::int64_t kMostColumns = 32;  // that an invocation makes: sizes of the kernels' arrays
 constexpr std::int64_t kMostSpan = 64;     // that an invocation reads
-constexpr std::int64_t kMostChannels = 8;
+constexpr std::int64_t kMostChannels = kWorkgroup;  // each lane loads the weights of one
 constexpr std::int64_t kMostKernelWidth = 8;
 
 // Floats of the widest vector that rows of this width allow at every row's beginning.

@@ -34,7 +34,7 @@ void Dropout::differentiate(Differentiator& differentiator) const {
   if (!differentiator.needs_gradient(x())) return;
   const ValueId dx = differentiator.new_gradient(x());
   differentiator.graph()
-      .add(std::make_unique<Dropout>(dy, dx, slot_, state(), hyperparameters()))
+      .add(std::make_unique<Dropout>(dy, dx, slot(), state(), hyperparameters()))
       .label = label;
 }
 
@@ -47,7 +47,7 @@ void Dropout::lower(Lowering& l) const {
   d.bindings = {l.read(x()), l.write(y()), l.read(state()), l.read(hyperparameters())};
   d.push =
       push_bytes(DropoutPush{to_u32(size / 4), l.replica_stride(x()) / 4, l.replica_stride(y()) / 4,
-                             l.replica_stride(hyperparameters()) / kHyperparameterWords, slot_});
+                             l.replica_stride(hyperparameters()) / kHyperparameterWords, slot()});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
   d.flops = 2.0 * static_cast<double>(size);
   d.bytes = bytes_of(2 * size);
@@ -57,7 +57,7 @@ void Dropout::lower(Lowering& l) const {
 void Dropout::reference(ReferenceMemory& memory) const {
   const Layout layout = layout_of(memory.shape(x()));
   reference::dropout(layout.rows, layout.columns,
-                     dropout_settings(memory, state(), hyperparameters(), slot_), memory[x()],
+                     dropout_settings(memory, state(), hyperparameters(), slot()), memory[x()],
                      memory[y()]);
 }
 

@@ -29,16 +29,12 @@ inline constexpr std::uint32_t kHyperparameterWords = sizeof(Hyperparameters) / 
 reference::DropoutSettings dropout_settings(const ReferenceMemory& memory, ValueId state,
                                             ValueId hyperparameters, std::uint32_t slot);
 
-// Its own derivative: the same mask applied to the gradient.
-class Dropout : public Operation {
+// What dropout of elements and of channels have in common. Each is its own derivative: the same
+// mask applied to the gradient.
+class DropoutOperation : public Operation {
  public:
-  Dropout(ValueId x, ValueId y, std::uint32_t slot, ValueId state, ValueId hyperparameters)
+  DropoutOperation(ValueId x, ValueId y, std::uint32_t slot, ValueId state, ValueId hyperparameters)
       : Operation({x, state, hyperparameters}, {y}), slot_(slot) {}
-
-  std::string_view kind() const override { return "dropout"; }
-  void differentiate(Differentiator& differentiator) const override;
-  void lower(Lowering& lowering) const override;
-  void reference(ReferenceMemory& memory) const override;
 
   ValueId x() const { return inputs_[0]; }
   ValueId state() const { return inputs_[1]; }
@@ -48,6 +44,16 @@ class Dropout : public Operation {
 
  private:
   std::uint32_t slot_;
+};
+
+class Dropout : public DropoutOperation {
+ public:
+  using DropoutOperation::DropoutOperation;
+
+  std::string_view kind() const override { return "dropout"; }
+  void differentiate(Differentiator& differentiator) const override;
+  void lower(Lowering& lowering) const override;
+  void reference(ReferenceMemory& memory) const override;
 };
 
 }  // namespace vktrain::nn

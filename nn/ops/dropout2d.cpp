@@ -47,7 +47,7 @@ void Dropout2d::differentiate(Differentiator& differentiator) const {
   if (!differentiator.needs_gradient(x())) return;
   const ValueId dx = differentiator.new_gradient(x());
   differentiator.graph()
-      .add(std::make_unique<Dropout2d>(dy, dx, slot_, state(), hyperparameters()))
+      .add(std::make_unique<Dropout2d>(dy, dx, slot(), state(), hyperparameters()))
       .label = label;
 }
 
@@ -67,7 +67,7 @@ void Dropout2d::lower(Lowering& l) const {
                    l.scratch_binding(factors, Access::write)};
   draw.push = push_bytes(DrawPush{to_u32(draws4),
                                   l.replica_stride(hyperparameters()) / kHyperparameterWords,
-                                  factors_replica / 4, slot_});
+                                  factors_replica / 4, slot()});
   draw.groups = l.groups_for(draws4, kElementwiseWorkgroup);
   draw.flops = 2.0 * static_cast<double>(draws);
   draw.bytes = bytes_of(draws);
@@ -86,7 +86,7 @@ void Dropout2d::lower(Lowering& l) const {
 void Dropout2d::reference(ReferenceMemory& memory) const {
   const Shape shape = memory.shape(x());
   reference::dropout2d(shape[0], shape[1], shape.elements_per_row() / shape[1],
-                       dropout_settings(memory, state(), hyperparameters(), slot_), memory[x()],
+                       dropout_settings(memory, state(), hyperparameters(), slot()), memory[x()],
                        memory[y()]);
 }
 

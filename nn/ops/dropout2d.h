@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "nn/operation.h"
+#include "nn/ops/dropout.h"
 #include "nn/ops/step_state.h"
 
 namespace vktrain::nn {
@@ -16,25 +16,14 @@ namespace vktrain::nn {
 ValueId dropout2d(Graph& graph, ValueId x, std::uint32_t slot, const StepInputs& inputs,
                   std::string_view label);
 
-// Its own derivative: the same mask applied to the gradient.
-class Dropout2d : public Operation {
+class Dropout2d : public DropoutOperation {
  public:
-  Dropout2d(ValueId x, ValueId y, std::uint32_t slot, ValueId state, ValueId hyperparameters)
-      : Operation({x, state, hyperparameters}, {y}), slot_(slot) {}
+  using DropoutOperation::DropoutOperation;
 
   std::string_view kind() const override { return "dropout2d"; }
   void differentiate(Differentiator& differentiator) const override;
   void lower(Lowering& lowering) const override;
   void reference(ReferenceMemory& memory) const override;
-
-  ValueId x() const { return inputs_[0]; }
-  ValueId state() const { return inputs_[1]; }
-  ValueId hyperparameters() const { return inputs_[2]; }
-  ValueId y() const { return outputs_[0]; }
-  std::uint32_t slot() const { return slot_; }
-
- private:
-  std::uint32_t slot_;
 };
 
 }  // namespace vktrain::nn
