@@ -115,9 +115,10 @@ Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes,
 }
 
 double conv2d_flops(const Conv2dSizes& s) {
-  const Size2d& kernel = s.window.kernel;
-  return 2.0 * static_cast<double>(s.batch * s.out_channels * s.output.height * s.output.width) *
-         static_cast<double>(s.in_channels / s.groups * kernel.height * kernel.width);
+  const std::int64_t outputs = s.batch * s.out_channels * s.output.height * s.output.width;
+  const std::int64_t channels = s.in_channels / s.groups;
+  const std::int64_t products = channels * s.window.kernel.height * s.window.kernel.width;
+  return 2.0 * static_cast<double>(outputs) * static_cast<double>(products);
 }
 
 Conv2d::Conv2d(ValueId x, ValueId weight, ValueId y, const Conv2dOptions& options,
