@@ -32,7 +32,7 @@ struct DeviceProfile {
   std::uint32_t device_id = 0;
 
   std::uint32_t subgroup_size = 0;  // no baseline kernel relies on it
-  bool subgroup_broadcast = false;  // in compute shaders (the ballot class of subgroup operations)
+  bool subgroup_shuffle = false;    // in compute shaders
   std::uint64_t max_shared_memory = 0;
   std::uint32_t max_workgroup_invocations = 0;
   std::array<std::uint32_t, 3> max_workgroup_size{};

@@ -82,8 +82,8 @@ void copy_properties2(const Instance& instance, VkPhysicalDevice physical, Devic
   instance.vk().vkGetPhysicalDeviceProperties2(physical, &properties);
 
   profile.subgroup_size = subgroup.subgroupSize;
-  profile.subgroup_broadcast = (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
-                               (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT) != 0;
+  profile.subgroup_shuffle = (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
+                             (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
   profile.max_allocation = maintenance3.maxMemoryAllocationSize;
   if (maintenance4.maxBufferSize != 0) {
     profile.max_allocation =

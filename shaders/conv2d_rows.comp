@@ -4,7 +4,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "activation.glsl"
 #include "conv2d_rows.glsl"
@@ -78,17 +78,9 @@ bool source_row_of(uint row, uint i, out uint source_row) {
     return exists && source_row < p.source_height;
 }
 
-// subgroupBroadcast wants a literal.
-float from_lane(float value, uint lane) {
-    if (lane == 0) return subgroupBroadcast(value, 0);
-    if (lane == 1) return subgroupBroadcast(value, 1);
-    if (lane == 2) return subgroupBroadcast(value, 2);
-    if (lane == 3) return subgroupBroadcast(value, 3);
-    if (lane == 4) return subgroupBroadcast(value, 4);
-    if (lane == 5) return subgroupBroadcast(value, 5);
-    if (lane == 6) return subgroupBroadcast(value, 6);
-    return subgroupBroadcast(value, 7);
-}
+// A shuffle with a constant lane is one permutation in lavapipe; a broadcast of it is a loop that
+// looks for the first active lane, about 60 instructions.
+float from_lane(float value, uint lane) { return subgroupShuffle(value, lane); }
 
 // Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp keeps to them.
 const uint MAX_CHANNELS = 8;  // one for each lane

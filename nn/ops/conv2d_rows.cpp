@@ -239,8 +239,8 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
 }  // namespace
 
 bool supports(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
-  // A workgroup is one subgroup, whose lanes broadcast the weights.
-  const bool made_for = device.kind == runtime::DeviceKind::cpu && device.subgroup_broadcast &&
+  // A workgroup is one subgroup, whose lanes hand the weights round.
+  const bool made_for = device.kind == runtime::DeviceKind::cpu && device.subgroup_shuffle &&
                         device.subgroup_size == kWorkgroup;
   return made_for && s.window.kernel.width <= kMostKernelWidth &&
          span_of(1, s.window, false) <= kMostSpan && s.window.stride.width <= kMostColumns;
