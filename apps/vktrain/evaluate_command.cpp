@@ -16,8 +16,8 @@
 #include "apps/vktrain/saved_run.h"
 #include "apps/vktrain/text.h"
 #include "nn/data/split.h"
-#include "nn/io/atomic_file.h"
 #include "nn/training/run_json.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
@@ -94,8 +94,8 @@ void evaluate(const EvaluateArguments& arguments, Console& console) {
                      set.batch_size)
           ->evaluate();
   if (arguments.confusion_file) {
-    nn::write_file_atomically(*arguments.confusion_file,
-                              confusion_csv(run.experiment, metrics.confusion));
+    write_file_atomically(*arguments.confusion_file,
+                          confusion_csv(run.experiment, metrics.confusion));
   }
   console.out << (arguments.json ? as_json(arguments, run.experiment, metrics)
                                  : as_text(arguments, run.experiment, metrics));

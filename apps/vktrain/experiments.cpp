@@ -9,7 +9,7 @@
 
 #include "apps/vktrain/embedded_experiments.h"
 #include "nn/experiment/experiment_toml.h"
-#include "nn/io/atomic_file.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
@@ -53,7 +53,7 @@ nn::ExperimentLibrary built_in_experiments() {
 nn::Experiment resolve_experiment(std::string_view id_or_path) {
   const std::filesystem::path path(id_or_path);
   if (path.extension() == ".toml" || path.has_parent_path()) {
-    return nn::parse_experiment(nn::read_text_file(path), path.string());
+    return nn::parse_experiment(read_text_file(path), path.string());
   }
   return built_in_experiments().find(id_or_path);
 }

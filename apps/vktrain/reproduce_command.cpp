@@ -22,8 +22,8 @@
 #include "apps/vktrain/reproduction_report.h"
 #include "apps/vktrain/run_experiment.h"
 #include "apps/vktrain/version.h"
-#include "nn/io/atomic_file.h"
 #include "nn/training/trainer.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
@@ -192,9 +192,9 @@ class Reproducer {
         add_earlier_runs(library.find(id));
       }
     }
-    nn::write_file_atomically(folder() / "report.md", report_markdown(reproduction_));
-    nn::write_file_atomically(folder() / "report.csv", report_csv(reproduction_));
-    nn::write_file_atomically(folder() / "report.json", report_json(reproduction_));
+    write_file_atomically(folder() / "report.md", report_markdown(reproduction_));
+    write_file_atomically(folder() / "report.csv", report_csv(reproduction_));
+    write_file_atomically(folder() / "report.json", report_json(reproduction_));
   }
 
   void add_earlier_runs(const nn::Experiment& built_in) {

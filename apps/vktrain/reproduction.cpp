@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "nn/experiment/experiment_toml.h"
-#include "nn/io/atomic_file.h"
 #include "nn/training/run_folder.h"
 #include "nn/training/statistics.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
@@ -32,7 +32,7 @@ std::optional<double> number(const Json& json) {
 
 Json read_json(const fs::path& file) {
   try {
-    return Json::parse(nn::read_text_file(file));
+    return Json::parse(read_text_file(file));
   } catch (const Json::exception& error) {
     throw Error(
         fmt::format("'{}' is not JSON as vktrain writes it ({}); remove it, and the run "
@@ -55,7 +55,7 @@ nn::Experiment essence(nn::Experiment experiment) {
 std::optional<nn::Experiment> read_config(const fs::path& folder) {
   try {
     const fs::path file = folder / nn::kConfigFile;
-    return nn::parse_experiment(nn::read_text_file(file), file.string());
+    return nn::parse_experiment(read_text_file(file), file.string());
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -212,8 +212,8 @@ ReproductionFolder::ReproductionFolder(const fs::path& folder) : path_(folder) {
     throw Error(fmt::format("cannot make the folder '{}': {}.", path_.string(), error.message()));
   }
   const fs::path file = path_ / kLockFile;
-  lock_ = nn::FileDescriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!lock_) throw nn::file_error("open", file);
+  lock_ = FileDescriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!lock_) throw file_error("open", file);
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     throw Error(fmt::format(
         "another `vktrain reproduce` is training into '{}'; wait for it, or choose another folder "
@@ -285,7 +285,7 @@ void ReproductionFolder::adopt(std::span<const nn::Experiment> runs) const {
   for (const nn::Experiment& run : runs) {
     const fs::path target = run_folder(run);
     const fs::path source = scratch_folder(run) / target.filename();
-    nn::write_file_atomically(source / kTogetherFile, Json{{"seeds", seeds}}.dump() + "\n");
+    write_file_atomically(source / kTogetherFile, Json{{"seeds", seeds}}.dump() + "\n");
     fs::rename(source, target);
   }
   remove_scratch(scratch_folder(runs.front()));

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "nn/experiment/experiment.h"
-#include "nn/io/file_descriptor.h"
 #include "nn/training/confusion.h"
+#include "runtime/file_descriptor.h"
 
 namespace vktrain::app {
 
@@ -111,7 +111,7 @@ class ReproductionFolder {
 
  private:
   std::filesystem::path path_;
-  nn::FileDescriptor lock_;
+  FileDescriptor lock_;
 };
 
 }  // namespace vktrain::app

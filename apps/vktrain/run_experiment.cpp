@@ -9,9 +9,9 @@
 #include "apps/vktrain/text.h"
 #include "apps/vktrain/version.h"
 #include "nn/experiment/experiment_toml.h"
-#include "nn/io/atomic_file.h"
 #include "nn/training/run_json.h"
 #include "nn/training/statistics.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::app {
@@ -125,8 +125,8 @@ void write_summary(const fs::path& folder, const nn::Experiment& experiment,
     experiments.push_back(replica.experiment);
     results.push_back(replica.result);
   }
-  nn::write_file_atomically(folder / nn::kResultFile,
-                            nn::replicas_json(experiment, names, experiments, results));
+  write_file_atomically(folder / nn::kResultFile,
+                        nn::replicas_json(experiment, names, experiments, results));
 }
 
 std::vector<ReplicaRun> untrained_replicas(const nn::Experiment& experiment) {
@@ -192,9 +192,9 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
   std::vector<nn::RunFolder> folders =
       open_folders(outcome.folder, options, outcome.replicas, device.profile());
   if (!single) {
-    nn::write_file_atomically(outcome.folder / nn::kConfigFile, nn::to_toml(experiment));
-    nn::write_file_atomically(outcome.folder / nn::kDeviceFile,
-                              nn::device_json(device.profile(), program_info()));
+    write_file_atomically(outcome.folder / nn::kConfigFile, nn::to_toml(experiment));
+    write_file_atomically(outcome.folder / nn::kDeviceFile,
+                          nn::device_json(device.profile(), program_info()));
   }
   progress.note(fmt::format("run folder {}", outcome.folder.string()));
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "runtime/error.h"
+#include "runtime/user_cache.h"
 
 namespace vktrain::nn {
 
@@ -59,14 +60,9 @@ fs::path require_set(const fs::path& folder, std::string_view source) {
 }
 
 std::optional<fs::path> cache_folder() {
-  // The specification: a relative path is invalid and to be ignored.
-  fs::path base = environment("XDG_CACHE_HOME");
-  if (!base.is_absolute()) {
-    base = environment("HOME");
-    if (!base.is_absolute()) return std::nullopt;
-    base /= ".cache";
-  }
-  return base / "vktrain" / "fashion-mnist";
+  const std::optional<fs::path> base = runtime::system_cache_folder();
+  if (!base) return std::nullopt;
+  return *base / "vktrain" / "fashion-mnist";
 }
 
 }  // namespace

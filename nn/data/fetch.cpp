@@ -12,9 +12,9 @@
 #include <system_error>
 
 #include "nn/data/sha256.h"
-#include "nn/io/atomic_file.h"
-#include "nn/io/file_descriptor.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/file_descriptor.h"
 
 namespace vktrain::nn {
 

@@ -15,8 +15,8 @@
 #include <optional>
 #include <string_view>
 
-#include "nn/io/file_descriptor.h"
 #include "runtime/error.h"
+#include "runtime/file_descriptor.h"
 
 namespace vktrain::nn {
 

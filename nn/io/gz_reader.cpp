@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "nn/io/atomic_file.h"
-#include "nn/io/file_descriptor.h"
+#include "runtime/atomic_file.h"
+#include "runtime/file_descriptor.h"
 
 namespace vktrain::nn {
 

@@ -17,7 +17,7 @@
 #include <set>
 #include <utility>
 
-#include "nn/io/atomic_file.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "nn/experiment/experiment_toml.h"
-#include "nn/io/atomic_file.h"
 #include "nn/training/run_json.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {

@@ -11,27 +11,14 @@
 
 #include "tests/nn/data/idx_files.h"
 #include "tests/nn/expect_error.h"
+#include "tests/support/scoped_variable.h"
 
 namespace vktrain::nn {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Puts the environment back when a test ends.
-class ScopedVariable {
- public:
-  ScopedVariable(const char* name, const char* value) : name_(name) {
-    if (const char* old = std::getenv(name)) old_ = old;
-    value ? ::setenv(name, value, 1) : ::unsetenv(name);
-  }
-  ~ScopedVariable() { old_ ? ::setenv(name_, old_->c_str(), 1) : ::unsetenv(name_); }
-  ScopedVariable(const ScopedVariable&) = delete;
-  ScopedVariable& operator=(const ScopedVariable&) = delete;
-
- private:
-  const char* name_;
-  std::optional<std::string> old_;
-};
+using vktrain::testing::ScopedVariable;
 
 class FashionMnistTest : public ::testing::Test {
  protected:

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "nn/io/file_descriptor.h"
+#include "runtime/file_descriptor.h"
 
 namespace vktrain::nn {
 

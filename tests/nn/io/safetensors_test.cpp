@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/io/atomic_file.h"
+#include "runtime/atomic_file.h"
 #include "tests/nn/expect_error.h"
 #include "tests/nn/temporary_folder.h"
 

@@ -6,10 +6,10 @@
 #include <limits>
 
 #include "nn/experiment/experiment_toml.h"
-#include "nn/io/atomic_file.h"
 #include "nn/training/inference.h"
 #include "nn/training/run_json.h"
 #include "nn/training/statistics.h"
+#include "runtime/atomic_file.h"
 #include "tests/nn/expect_error.h"
 #include "tests/nn/temporary_folder.h"
 

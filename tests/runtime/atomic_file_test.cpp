@@ -1,5 +1,5 @@
 // Atomic writing: the target is old or new, and no temporary stays behind.
-#include "nn/io/atomic_file.h"
+#include "runtime/atomic_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -12,10 +12,11 @@
 #include "tests/nn/expect_error.h"
 #include "tests/nn/temporary_folder.h"
 
-namespace vktrain::nn {
+namespace vktrain {
 namespace {
 
 namespace fs = std::filesystem;
+using nn::TemporaryFolder;
 
 TEST(AtomicFile, WritesAndReplaces) {
   TemporaryFolder folder;
@@ -106,4 +107,4 @@ TEST(ReadTextFile, KeepsEveryByte) {
 }
 
 }  // namespace
-}  // namespace vktrain::nn
+}  // namespace vktrain

@@ -4,11 +4,12 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 
-namespace vktrain::nn {
+namespace vktrain {
 
 // After the call the target holds `bytes`; when it throws Error, the target is as it was and the
 // temporary is gone. A symbolic link stays and its target is replaced. The folder must exist; a
@@ -20,11 +21,13 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 // Error; then both are as they were.
 void move_into_place(const std::filesystem::path& complete, const std::filesystem::path& target);
 
-// The whole file. Throws Error when it is missing, not a regular file or cannot be read.
-std::string read_text_file(const std::filesystem::path& path);
+// The whole file. Throws Error when it is missing, not a regular file, larger than `limit` bytes or
+// cannot be read.
+std::string read_text_file(const std::filesystem::path& path,
+                           std::size_t limit = std::numeric_limits<std::size_t>::max());
 
 // Throws Error unless `path` is a regular file or a link to one: opening a pipe or a device in its
 // place could wait for ever.
 void require_regular_file(const std::filesystem::path& path);
 
-}  // namespace vktrain::nn
+}  // namespace vktrain

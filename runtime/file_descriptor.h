@@ -12,7 +12,7 @@
 
 #include "runtime/error.h"
 
-namespace vktrain::nn {
+namespace vktrain {
 
 class FileDescriptor {
  public:
@@ -46,4 +46,4 @@ inline Error file_error(std::string_view action, const std::filesystem::path& pa
                "': " + std::system_category().message(error_number) + ".");
 }
 
-}  // namespace vktrain::nn
+}  // namespace vktrain

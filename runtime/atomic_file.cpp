@@ -1,6 +1,6 @@
 // See atomic_file.h. POSIX: rename(2) replaces its target atomically; fsync(2) of the folder makes
 // the new name durable.
-#include "nn/io/atomic_file.h"
+#include "runtime/atomic_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "nn/io/file_descriptor.h"
 #include "runtime/error.h"
+#include "runtime/file_descriptor.h"
 
-namespace vktrain::nn {
+namespace vktrain {
 
 namespace fs = std::filesystem;
 
@@ -127,7 +127,7 @@ void require_regular_file(const fs::path& path) {
   }
 }
 
-std::string read_text_file(const fs::path& path) {
+std::string read_text_file(const fs::path& path, std::size_t limit) {
   require_regular_file(path);
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw file_error("read", path);
@@ -140,10 +140,14 @@ std::string read_text_file(const fs::path& path) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw file_error("read", path);
     used += static_cast<std::size_t>(got);
+    if (used > limit) {
+      throw Error(fmt::format("cannot read '{}': expected at most {} bytes, found more.",
+                              path.string(), limit));
+    }
     if (got == 0) break;
   }
   text.resize(used);
   return text;
 }
 
-}  // namespace vktrain::nn
+}  // namespace vktrain

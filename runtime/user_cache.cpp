@@ -1,0 +1,85 @@
+#include "runtime/user_cache.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <system_error>
+
+#include "runtime/atomic_file.h"
+#include "runtime/error.h"
+
+namespace vktrain::runtime {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The specification: a relative path is invalid and to be ignored.
+std::optional<fs::path> absolute_variable(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value || !fs::path(value).is_absolute()) return std::nullopt;
+  return value;
+}
+
+void make_private_folder(const fs::path& folder) {
+  std::error_code error;
+  // The specification: folders are made for the user alone. One that exists stays as it is.
+  if (fs::create_directories(folder, error)) {
+    fs::permissions(folder, fs::perms::owner_all, error);
+  }
+  if (error) {
+    throw Error(fmt::format("cannot make the folder '{}': {}.", folder.string(), error.message()));
+  }
+}
+
+}  // namespace
+
+std::optional<fs::path> system_cache_folder() {
+#if defined(_WIN32)
+  return absolute_variable("LOCALAPPDATA");
+#elif defined(__APPLE__)
+  constexpr std::string_view kBelowHome = "Library/Caches";
+#else
+  constexpr std::string_view kBelowHome = ".cache";
+  if (auto folder = absolute_variable("XDG_CACHE_HOME")) return folder;
+#endif
+#if !defined(_WIN32)
+  auto home = absolute_variable("HOME");
+  if (home) *home /= kBelowHome;
+  return home;
+#endif
+}
+
+std::optional<fs::path> user_cache_folder() {
+  if (const char* own = std::getenv("VKTRAIN_CACHE_DIR")) {
+    if (*own == '\0') return std::nullopt;
+    return own;
+  }
+  auto folder = system_cache_folder();
+  if (folder) *folder /= "vktrain";
+  return folder;
+}
+
+CachedFile read_cached(const fs::path& folder, std::string_view name, std::size_t limit) {
+  const fs::path path = folder / name;
+  std::error_code error;
+  if (fs::status(path, error).type() == fs::file_type::not_found) return {};
+  try {
+    return {.bytes = read_text_file(path, limit), .problem = {}};
+  } catch (const Error& problem) {
+    return {.bytes = std::nullopt, .problem = problem.what()};
+  }
+}
+
+std::string write_cached(const fs::path& folder, std::string_view name,
+                         std::span<const std::byte> bytes) {
+  try {
+    make_private_folder(folder);
+    write_file_atomically(folder / name, bytes);
+    return {};
+  } catch (const Error& problem) {
+    return problem.what();
+  }
+}
+
+}  // namespace vktrain::runtime
