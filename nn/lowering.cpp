@@ -3,18 +3,21 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <stdexcept>
 
 #include "runtime/error.h"
 
 namespace vktrain::nn {
 
 Lowering::Lowering(const Graph& graph, const ParameterLayout& parameters,
-                   const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas)
+                   const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas,
+                   const VariantChoices* variants)
     : graph_(&graph),
       parameters_(&parameters),
       device_(&device),
       batch_(batch),
-      replicas_(replicas) {}
+      replicas_(replicas),
+      variants_(variants) {}
 
 Layout Lowering::layout(ValueId id) const {
   return layout_of(graph_->value(id).shape.with_batch(batch_));
@@ -72,6 +75,15 @@ void Lowering::dispatch(PlannedDispatch dispatch) {
   dispatch.flops *= replicas_;
   dispatch.bytes *= replicas_;
   dispatches_.push_back(std::move(dispatch));
+}
+
+std::size_t Lowering::choose(VariantQuestion question) {
+  if (question.candidates.empty()) {
+    throw std::logic_error(fmt::format("no kernel for {} of {}", question.family, question.shape));
+  }
+  const std::size_t chosen = variants_ ? variants_->choose(question) : 0;
+  questions_.push_back(std::move(question));
+  return chosen;
 }
 
 }  // namespace vktrain::nn

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "nn/graph.h"
+#include "nn/tuning/variant_choices.h"
 #include "runtime/command_graph.h"
 #include "runtime/device.h"
 
@@ -46,7 +47,8 @@ struct PlannedDispatch {
 class Lowering {
  public:
   Lowering(const Graph& graph, const ParameterLayout& parameters,
-           const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas);
+           const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas,
+           const VariantChoices* variants = nullptr);
 
   const Graph& graph() const { return *graph_; }
   const runtime::DeviceProfile& device() const { return *device_; }
@@ -74,8 +76,13 @@ class Lowering {
 
   void dispatch(PlannedDispatch dispatch);
 
+  // Which of a question's candidates does the work: the tuned one, else the first. The question is
+  // recorded. Throws std::logic_error when there is no candidate.
+  std::size_t choose(VariantQuestion question);
+
   std::vector<PlannedDispatch> take_dispatches() { return std::move(dispatches_); }
   std::vector<std::int64_t> take_scratches() { return std::move(scratches_); }
+  std::vector<VariantQuestion> take_questions() { return std::move(questions_); }
 
  private:
   PlannedBinding bind(ValueId id, runtime::Access access) const;
@@ -85,8 +92,10 @@ class Lowering {
   const runtime::DeviceProfile* device_;
   std::int64_t batch_;
   std::uint32_t replicas_;
+  const VariantChoices* variants_;  // null: always the first candidate
   std::vector<PlannedDispatch> dispatches_;
   std::vector<std::int64_t> scratches_;
+  std::vector<VariantQuestion> questions_;
 };
 
 // The bytes of a push-constant block; its layout must be std430's (4-byte members only).

@@ -78,8 +78,10 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
   const runtime::DeviceProfile& device = options.plan_for ? *options.plan_for : own_device;
   Lowering layouts(graph, parameters, device, options.batch, options.replicas);
   for (const auto& operation : graph.operations()) {
-    Lowering lowering(graph, parameters, device, options.batch, options.replicas);
+    Lowering lowering(graph, parameters, device, options.batch, options.replicas,
+                      options.variants.get());
     operation->lower(lowering);
+    for (VariantQuestion& question : lowering.take_questions()) add_question(std::move(question));
     PlannedOperation planned;
     planned.dispatches = lowering.take_dispatches();
     for (std::int64_t size : lowering.take_scratches()) {
@@ -127,6 +129,13 @@ void Plan::place(const Graph& graph, const Lowering& layouts) {
   arena_size_ = place_blocks(blocks);
   for (ValueId id = 0; id < graph.value_count(); ++id) values_[id] = values_[graph.root(id)];
   lower_bound_ = largest_live_sum(blocks, operations.size());
+}
+
+void Plan::add_question(VariantQuestion question) {
+  const bool known = std::ranges::any_of(questions_, [&](const VariantQuestion& q) {
+    return q.family == question.family && q.shape == question.shape;
+  });
+  if (!known) questions_.push_back(std::move(question));
 }
 
 std::size_t Plan::dispatch_count() const {

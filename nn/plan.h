@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "nn/graph.h"
@@ -17,6 +19,8 @@ struct PlanOptions {
   bool keep_all = false;  // every value has memory of its own, so that tests can read it
   // Whose kernels and limits to plan for, instead of the device that will run the plan.
   std::optional<runtime::DeviceProfile> plan_for = std::nullopt;
+  // Tuned kernels; null: the device profile's proposals.
+  std::shared_ptr<const VariantChoices> variants = nullptr;
 };
 
 // Offsets and sizes in elements; replicas included.
@@ -43,12 +47,16 @@ class Plan {
   std::int64_t arena_size() const { return arena_size_; }    // elements
   std::int64_t lower_bound() const { return lower_bound_; }  // largest sum of live values
   std::size_t dispatch_count() const;
+  // What the operations asked, each question once.
+  std::span<const VariantQuestion> questions() const { return questions_; }
 
  private:
   void place(const Graph& graph, const Lowering& layouts);
+  void add_question(VariantQuestion question);
 
   PlanOptions options_;
   std::vector<PlannedOperation> operations_;
+  std::vector<VariantQuestion> questions_;
   std::vector<Placement> values_;
   std::int64_t arena_size_ = 0;
   std::int64_t lower_bound_ = 0;

@@ -10,6 +10,7 @@
 #include "nn/reference/activation.h"
 #include "nn/reference/conv2d.h"
 #include "nn/reference/reference_memory.h"
+#include "nn/tuning/single_operation.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -36,10 +37,46 @@ Conv2dSizes sizes_in(const ReferenceMemory& memory, ValueId x, ValueId y,
   return sizes_of(memory.shape(x), memory.shape(y), options);
 }
 
+Conv2dPass pass_of(const Conv2dForward&) { return Conv2dPass::forward; }
+Conv2dPass pass_of(const Conv2dDataGradientOperands&) { return Conv2dPass::data_gradient; }
+Conv2dPass pass_of(const Conv2dWeightGradientOperands&) { return Conv2dPass::weight_gradient; }
+
+std::string shape_text(const Conv2dSizes& s) {
+  const Window2d& w = s.window;
+  return fmt::format("{}x{}x{} {} {} s{} p{}:{} d{} g{}", s.batch, s.in_channels,
+                     to_string(s.input), s.out_channels, to_string(w.kernel), to_string(w.stride),
+                     to_string(w.padding_begin), to_string(w.padding_end), to_string(w.dilation),
+                     s.groups);
+}
+
+// The small one has fewer images: kernels tile the batch by at most 128 images or by pixels, and
+// the reference's cost is linear in it.
+std::unique_ptr<SingleOperation> probe(Conv2dPass pass, const Conv2dSizes& s, ProbeSize size) {
+  constexpr double kMostFlops = 5e7;
+  std::int64_t batch = s.batch;
+  while (size == ProbeSize::small && batch >= 16 &&
+         conv2d_flops(s) * static_cast<double>(batch) / static_cast<double>(s.batch) > kMostFlops) {
+    batch = batch / 16 * 8 + batch % 8;
+  }
+  return single_conv2d({pass, batch, s.in_channels, s.out_channels, s.input, {s.window, s.groups}});
+}
+
+Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& sizes) {
+  const std::vector<Conv2dCandidate> variants = conv2d_candidates(pass, sizes, l.device());
+  VariantQuestion question = {
+      .family = fmt::format("conv2d {}", to_string(pass)),
+      .shape = shape_text(sizes),
+      .candidates = {},
+      .flops = conv2d_flops(sizes),
+      .probe = [pass, sizes](ProbeSize size) { return probe(pass, sizes, size); }};
+  for (const Conv2dCandidate& variant : variants) question.candidates.push_back(variant.name);
+  return variants[l.choose(std::move(question))];
+}
+
 template <class Operands>
 void lower_variant(Lowering& l, const std::string& label, const Conv2dSizes& sizes,
                    const Operands& operands) {
-  switch (choose_conv2d_variant(sizes, l.device())) {
+  switch (choose_variant(l, pass_of(operands), sizes).variant) {
     case Conv2dVariant::tiled:
       return conv2d_tiled::lower(l, label, sizes, operands);
     case Conv2dVariant::rows:
@@ -102,16 +139,30 @@ ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& opt
   return y;
 }
 
-Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes,
-                                    const runtime::DeviceProfile& device) {
-  if (conv2d_rows::supports(sizes, device)) return Conv2dVariant::rows;
+std::string_view to_string(Conv2dPass pass) {
+  switch (pass) {
+    case Conv2dPass::forward:
+      return "forward";
+    case Conv2dPass::data_gradient:
+      return "data gradient";
+    case Conv2dPass::weight_gradient:
+      return "weight gradient";
+  }
+  return "?";
+}
+
+std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass /*pass*/, const Conv2dSizes& sizes,
+                                               const runtime::DeviceProfile& device) {
   // The depthwise kernels spell a kernel row out: wide ones would take a driver long to compile.
   constexpr std::int64_t kMostDepthwiseWidth = 16;
+  std::vector<Conv2dCandidate> candidates;
+  if (conv2d_rows::supports(sizes, device)) candidates.push_back({"rows", Conv2dVariant::rows});
   if (sizes.groups > 1 && sizes.in_channels == sizes.groups &&
       sizes.window.kernel.width <= kMostDepthwiseWidth) {
-    return Conv2dVariant::depthwise;
+    candidates.push_back({"depthwise", Conv2dVariant::depthwise});
   }
-  return Conv2dVariant::tiled;
+  candidates.push_back({"tiled 32x32", Conv2dVariant::tiled});
+  return candidates;
 }
 
 double conv2d_flops(const Conv2dSizes& s) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nn/lowering.h"
 #include "nn/ops/conv2d.h"
@@ -17,7 +18,18 @@ enum class Conv2dVariant {
   depthwise,  // one input channel per group
 };
 
-Conv2dVariant choose_conv2d_variant(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
+enum class Conv2dPass { forward, data_gradient, weight_gradient };
+std::string_view to_string(Conv2dPass pass);  // "data gradient"
+
+struct Conv2dCandidate {
+  std::string name;  // "rows": as the tuner remembers it
+  Conv2dVariant variant = Conv2dVariant::tiled;
+};
+
+// The kernels within the device's limits that can do this pass, the proposal first. The list never
+// depends on the number of replicas.
+std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass pass, const Conv2dSizes& sizes,
+                                               const runtime::DeviceProfile& device);
 
 // The operands of the three passes. kNoValue: absent.
 struct Conv2dForward {

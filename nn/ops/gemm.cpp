@@ -12,6 +12,7 @@
 #include "nn/reference/bias_add.h"
 #include "nn/reference/gemm.h"
 #include "nn/reference/reference_memory.h"
+#include "nn/tuning/single_operation.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -41,6 +42,35 @@ GemmSizes sizes_of(GemmForm form, std::int64_t a_rows, std::int64_t a_columns, s
       return {a_columns, b_columns, a_rows};
   }
   return {};
+}
+
+double flops_of(const GemmSizes& sizes) {
+  return 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
+}
+
+// At most about 128 + 128, with the remainder modulo the largest tile.
+std::int64_t capped(std::int64_t size) {
+  constexpr std::int64_t kTile = 128;
+  return size < 2 * kTile ? size : kTile + size % kTile;
+}
+
+std::unique_ptr<SingleOperation> probe(GemmForm form, const GemmSizes& sizes, ProbeSize size) {
+  if (size == ProbeSize::whole) return single_gemm({form, sizes.m, sizes.n, sizes.k});
+  constexpr std::int64_t kDepth = 256;  // more of K, so that a split one stays split
+  const std::int64_t k = sizes.k < 2 * kDepth ? sizes.k : kDepth + sizes.k % kDepth;
+  return single_gemm({form, capped(sizes.m), capped(sizes.n), k});
+}
+
+GemmVariant choose_variant(Lowering& l, GemmForm form, const GemmSizes& sizes) {
+  std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device());
+  VariantQuestion question = {
+      .family = fmt::format("gemm {}", to_string(form)),
+      .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
+      .candidates = {},
+      .flops = flops_of(sizes),
+      .probe = [form, sizes](ProbeSize size) { return probe(form, sizes, size); }};
+  for (const GemmVariant& variant : variants) question.candidates.push_back(variant.name);
+  return variants[l.choose(std::move(question))];
 }
 
 // Mirrors the push constants of shaders/gemm.glsl.
@@ -106,7 +136,7 @@ void Gemm::differentiate(Differentiator& differentiator) const {
 void Gemm::lower(Lowering& l) const {
   const Layout la = l.layout(a()), lb = l.layout(b());
   const GemmSizes sizes = sizes_of(form_, la.rows, la.columns, lb.rows, lb.columns);
-  const GemmVariant variant = choose_gemm_variant(form_, sizes, l.device());
+  const GemmVariant variant = choose_variant(l, form_, sizes);
   const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
   lower_product(l, sizes, variant, sum);
   lower_split_sum(l, fmt::format("{} gemm {}", label, to_string(form_)), sum);
@@ -152,7 +182,7 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
       .sum_a = epilogue_.column_sum != kNoValue ? 1u : 0u});
   product.groups = {to_u32(divide_up(sizes.n, variant.tile_columns)),
                     to_u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
-  product.flops = 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
+  product.flops = flops_of(sizes);
   product.bytes = bytes_of(la.size() + lb.size() + sum.split_elements * variant.splits);
   l.dispatch(std::move(product));
 }

@@ -16,6 +16,7 @@ struct GemmSizes {
 };
 
 struct GemmVariant {
+  std::string name;  // "register 16x8", "tiled 32x32 split 8": as the tuner remembers it
   std::string shader;
   std::uint32_t workgroup = 64;  // invocations
   std::int64_t tile_rows = 0;    // of C, per workgroup
@@ -24,11 +25,12 @@ struct GemmVariant {
   std::int64_t k_per_split = 0;
 };
 
-// Register tiles on CPU drivers, shared-memory tiles elsewhere. K is split only for the weight
-// gradient (tn), where M x N has too few tiles to fill the device. The choice never depends on the
-// number of replicas, so that a replica's bits equal those of a single run.
-GemmVariant choose_gemm_variant(GemmForm form, const GemmSizes& sizes,
-                                const runtime::DeviceProfile& device);
+// The kernels within the device's limits, the proposal first: register tiles on CPU drivers,
+// shared-memory tiles elsewhere. K is split only for the weight gradient (tn), where M x N has too
+// few tiles to fill the device. The list never depends on the number of replicas, so that a
+// replica's bits equal those of a single run.
+std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
+                                         const runtime::DeviceProfile& device);
 
 // Values of the specialization constants; entries 1 to 3 (epilogue) are 0 for the caller to set.
 std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form);
