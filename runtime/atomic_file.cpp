@@ -85,6 +85,12 @@ fs::path resolve_target(const fs::path& path) {
   return target.empty() ? path : target;
 }
 
+void check_size(const fs::path& path, std::uintmax_t size, std::size_t limit) {
+  if (size <= limit) return;
+  throw Error(fmt::format("cannot read '{}': expected at most {} bytes, found more.", path.string(),
+                          limit));
+}
+
 }  // namespace
 
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
@@ -131,6 +137,9 @@ std::string read_text_file(const fs::path& path, std::size_t limit) {
   require_regular_file(path);
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw file_error("read", path);
+  std::error_code unknown;
+  const std::uintmax_t size = fs::file_size(path, unknown);
+  if (!unknown) check_size(path, size, limit);
   std::string text;
   std::size_t used = 0;
   for (;;) {
@@ -140,10 +149,7 @@ std::string read_text_file(const fs::path& path, std::size_t limit) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw file_error("read", path);
     used += static_cast<std::size_t>(got);
-    if (used > limit) {
-      throw Error(fmt::format("cannot read '{}': expected at most {} bytes, found more.",
-                              path.string(), limit));
-    }
+    check_size(path, used, limit);
     if (got == 0) break;
   }
   text.resize(used);

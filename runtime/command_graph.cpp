@@ -242,6 +242,9 @@ void CommandGraph::add(Dispatch dispatch) {
 void CommandGraph::record() {
   if (impl_->recorded) throw std::logic_error("the command graph is already recorded");
   impl_->kernels.clear();
+  std::vector<KernelKey> keys;
+  for (const Dispatch& dispatch : impl_->dispatches) keys.push_back(dispatch.kernel);
+  impl_->device->kernels->prepare(keys);
   for (const Dispatch& dispatch : impl_->dispatches) {
     const Kernel& kernel = impl_->device->kernels->get(dispatch.kernel);
     check_bindings(dispatch, kernel.impl().interface);

@@ -9,6 +9,7 @@
 #include "runtime/device_impl.h"
 #include "runtime/memory.h"
 #include "runtime/memory_impl.h"
+#include "runtime/user_cache.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -45,13 +46,10 @@ OwnedPipelineLayout make_pipeline_layout(const LogicalDevice& device, VkDescript
   return {device, layout};
 }
 
-OwnedPipelineCache make_pipeline_cache(const LogicalDevice& device) {
-  VkPipelineCacheCreateInfo info{};
-  info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
-  VkPipelineCache cache = VK_NULL_HANDLE;
-  check(device.vk().vkCreatePipelineCache(device.handle(), &info, nullptr, &cache),
-        "creating the pipeline cache");
-  return {device, cache};
+VkPhysicalDeviceProperties properties_of(const Instance& instance, VkPhysicalDevice physical) {
+  VkPhysicalDeviceProperties properties{};
+  instance.vk().vkGetPhysicalDeviceProperties(physical, &properties);
+  return properties;
 }
 
 void check_transfer(const Slice& slice, std::string_view operation, std::uint64_t size) {
@@ -78,7 +76,9 @@ Device::Impl::Impl(const DeviceOptions& options)
   logical = std::make_unique<LogicalDevice>(instance, devices[profile.index]);
   set_layout = make_set_layout(*logical);
   pipeline_layout = make_pipeline_layout(*logical, set_layout.get());
-  pipeline_cache = make_pipeline_cache(*logical);
+  pipelines = std::make_unique<PipelineStore>(
+      *logical, properties_of(instance, devices[profile.index]),
+      options.pipeline_cache ? user_cache_folder() : std::nullopt, options.on_notice);
 }
 
 std::unique_ptr<Device> Device::open(const DeviceOptions& options) {

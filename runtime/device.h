@@ -66,6 +66,11 @@ struct DeviceOptions {
   bool validate = false;  // Khronos validation layer with synchronization validation
   // Called with each message of the layer, from any thread, also while the device is being closed.
   std::function<void(std::string_view)> on_validation_message = nullptr;
+  // Keep compiled pipelines in the user's cache (runtime/user_cache.h) from run to run.
+  bool pipeline_cache = true;
+  // Called with a sentence for what did not work but does no harm, such as a damaged file in the
+  // cache, while the device is being opened or closed.
+  std::function<void(std::string_view)> on_notice = nullptr;
 };
 
 struct Slice;

@@ -6,6 +6,7 @@
 #include "runtime/device.h"
 #include "runtime/kernel.h"
 #include "runtime/logical_device.h"
+#include "runtime/pipeline_store.h"
 #include "runtime/transfer.h"
 #include "runtime/vulkan_loader.h"
 
@@ -26,7 +27,7 @@ struct Device::Impl {
   std::unique_ptr<LogicalDevice> logical;
   OwnedSetLayout set_layout;            // kMaxBindings storage buffers
   OwnedPipelineLayout pipeline_layout;  // set_layout and kMaxPushBytes
-  OwnedPipelineCache pipeline_cache;
+  std::unique_ptr<PipelineStore> pipelines;
   std::unique_ptr<Transfer> transfer;  // made on first use by `transfers`
   std::unique_ptr<KernelCache> kernels;
 };

@@ -4,9 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <functional>
+#include <future>
 #include <map>
+#include <set>
 #include <stdexcept>
+#include <system_error>
+#include <thread>
 
 #include "runtime/device_impl.h"
 #include "runtime/embedded_shaders.h"
@@ -70,11 +76,43 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
   info.stage.pSpecializationInfo = &constants;
   info.layout = device.pipeline_layout.get();
   VkPipeline pipeline = VK_NULL_HANDLE;
-  check(logical.vk().vkCreateComputePipelines(logical.handle(), device.pipeline_cache.get(), 1,
+  check(logical.vk().vkCreateComputePipelines(logical.handle(), device.pipelines->handle(), 1,
                                               &info, nullptr, &pipeline),
         fmt::format("kernel {}: the driver refused the pipeline", name));
   logical.set_name(VK_OBJECT_TYPE_PIPELINE, std::uint64_t(pipeline), name);
   return {logical, pipeline};
+}
+
+std::size_t compile_threads(std::size_t kernels) {
+  constexpr std::size_t kMost = 8;
+  const std::size_t processors = std::max(1u, std::thread::hardware_concurrency());
+  return std::min({kMost, processors, kernels});
+}
+
+// Calls job(0) ... job(jobs - 1) on `threads` threads, the caller's one of them, and returns what
+// each threw.
+template <typename Job>
+std::vector<std::exception_ptr> run_parallel(std::size_t jobs, std::size_t threads, Job job) {
+  std::vector<std::exception_ptr> errors(jobs);
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < jobs; i = next++) {
+      try {
+        job(i);
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::future<void>> helpers;  // each joins its thread when it is destroyed
+  try {
+    while (helpers.size() + 1 < threads) helpers.push_back(std::async(std::launch::async, work));
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those there are do the work.
+  }
+  work();
+  helpers.clear();
+  return errors;
 }
 
 }  // namespace
@@ -103,6 +141,10 @@ Kernel::Kernel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Kernel::~Kernel() = default;
 
 struct KernelCache::Impl {
+  std::unique_ptr<Kernel::Impl> compile(const KernelKey& key) const;
+  // In the order of `keys`, each once.
+  std::vector<KernelKey> missing(std::span<const KernelKey> keys) const;
+
   Device::Impl* device;
   std::map<std::string, std::vector<std::uint32_t>, std::less<>> added;
   std::map<KernelKey, Kernel> kernels;
@@ -120,19 +162,56 @@ void KernelCache::add_shader(std::string name, std::span<const std::uint32_t> co
   impl_->added.emplace(std::move(name), std::vector<std::uint32_t>(code.begin(), code.end()));
 }
 
+// Reads what no other thread writes meanwhile.
+std::unique_ptr<Kernel::Impl> KernelCache::Impl::compile(const KernelKey& key) const {
+  const auto own = added.find(key.shader);
+  const std::span<const std::uint32_t> code =
+      own != added.end() ? std::span(own->second) : shader_code(key.shader);
+  auto kernel = std::make_unique<Kernel::Impl>();
+  kernel->interface = shader_interface(code, key.constants);
+  check_workgroup(device->profile, kernel->interface, key);
+  kernel->pipeline = make_pipeline(*device, code, key);
+  return kernel;
+}
+
+std::vector<KernelKey> KernelCache::Impl::missing(std::span<const KernelKey> keys) const {
+  std::set<KernelKey> seen;
+  std::vector<KernelKey> missing;
+  for (const KernelKey& key : keys) {
+    if (!kernels.contains(key) && seen.insert(key).second) missing.push_back(key);
+  }
+  return missing;
+}
+
 const Kernel& KernelCache::get(const KernelKey& key) {
   if (const auto found = impl_->kernels.find(key); found != impl_->kernels.end()) {
     return found->second;
   }
-  const auto added = impl_->added.find(key.shader);
-  const std::span<const std::uint32_t> code = added != impl_->added.end()
-                                                  ? std::span(std::as_const(added->second))
-                                                  : shader_code(key.shader);
-  auto kernel = std::make_unique<Kernel::Impl>();
-  kernel->interface = shader_interface(code, key.constants);
-  check_workgroup(impl_->device->profile, kernel->interface, key);
-  kernel->pipeline = make_pipeline(*impl_->device, code, key);
-  return impl_->kernels.try_emplace(key, std::move(kernel)).first->second;
+  return impl_->kernels.try_emplace(key, impl_->compile(key)).first->second;
+}
+
+void KernelCache::prepare(std::span<const KernelKey> keys) {
+  const std::vector<KernelKey> missing = impl_->missing(keys);
+  std::vector<std::unique_ptr<Kernel::Impl>> compiled(missing.size());
+  const std::vector<std::exception_ptr> errors =
+      run_parallel(missing.size(), compile_threads(missing.size()),
+                   [&](std::size_t i) { compiled[i] = impl_->compile(missing[i]); });
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (compiled[i]) impl_->kernels.try_emplace(missing[i], std::move(compiled[i]));
+  }
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+bool KernelCache::try_prepare(const KernelKey& key, std::string* why) {
+  try {
+    get(key);
+    return true;
+  } catch (const DeviceError& error) {
+    if (why) *why = error.what();
+    return false;
+  }
 }
 
 }  // namespace vktrain::runtime

@@ -59,6 +59,16 @@ class KernelCache {
 
   const Kernel& get(const KernelKey& key);
 
+  // Compiles those of the kernels that `get` has not met yet, at once on up to 8 threads (no more
+  // than the processor has, and no more than there are kernels). Throws what `get` would throw for
+  // the first of `keys` that fails; those that did compile are kept. No thread outlives the call.
+  // lavapipe only parses here: it compiles a kernel in the first dispatch, on the queue's thread.
+  void prepare(std::span<const KernelKey> keys);
+
+  // Whether the kernel compiles on this device; where it does not, `why` (may be null) tells the
+  // DeviceError. Throws std::invalid_argument when there is no such shader.
+  bool try_prepare(const KernelKey& key, std::string* why);
+
   // Makes SPIR-V known to this cache under a name, before the embedded shaders of that name (tests
   // and generated kernels). Throws std::invalid_argument when the name is already added.
   void add_shader(std::string name, std::span<const std::uint32_t> code);

@@ -69,6 +69,7 @@ namespace vktrain::runtime {
   X(vkFreeMemory)                   \
   X(vkGetBufferMemoryRequirements)  \
   X(vkGetDeviceQueue)               \
+  X(vkGetPipelineCacheData)         \
   X(vkGetQueryPoolResults)          \
   X(vkMapMemory)                    \
   X(vkQueueSubmit)                  \

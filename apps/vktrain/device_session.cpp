@@ -24,6 +24,9 @@ DeviceSession::DeviceSession(const ComputeOptions& options, std::ostream& err) :
     const std::lock_guard lock(mutex_);
     messages_.emplace_back(message);
   };
+  device_options.on_notice = [this](std::string_view notice) {
+    err_ << "note: " << notice << "\n";
+  };
   device_ = runtime::Device::open(device_options);
 }
 

@@ -24,7 +24,7 @@ void add_compute_options(CLI::App& command, ComputeOptions& options);
 
 class DeviceSession {
  public:
-  // `err` gets the layer's messages and must outlive the session.
+  // `err` gets the layer's messages and the device's notices and must outlive the session.
   DeviceSession(const ComputeOptions& options, std::ostream& err);
   // Prints the messages if `close` did not: a command that failed under the layer needs them most.
   ~DeviceSession();
