@@ -1,14 +1,16 @@
 // Makes a batch from the data set on the device: picks the step's images and labels by index and
-// normalises the bytes. One invocation moves four pixels. With AUGMENT every image is shifted,
-// cropped and mirrored at random (see nn/ops/gather_batch.h).
+// normalises the bytes. One invocation moves 16 pixels. With AUGMENT every image is shifted, cropped
+// and mirrored at random (see nn/ops/gather_batch.h).
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 #include "philox.glsl"
 #include "step_state.glsl"
 layout(constant_id = 1) const bool AUGMENT = false;
 
 layout(set = 0, binding = 0, std430) readonly buffer Images { uint images[]; };  // 4 bytes a word
+layout(set = 0, binding = 0, std430) readonly buffer Images4 { uvec4 images4[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Labels { uint labels[]; };
 layout(set = 0, binding = 2, std430) readonly buffer Indices { uint indices[]; };
 layout(set = 0, binding = 3, std430) readonly buffer State { StepState state[]; };
@@ -20,7 +22,7 @@ layout(set = 0, binding = 6, std430) readonly buffer Hyper { Hyperparameters hyp
 layout(push_constant, std430) uniform Push {
     uint batch;
     uint row_words;      // of an image and of x, in words and vec4
-    uint image_stride;   // words
+    uint image_stride;   // words, a multiple of 4
     uint batch_stride;   // indices between the first of two steps
     uint index_replica;
     uint state_replica;  // in StepState
@@ -83,20 +85,31 @@ uint augmented_byte(uint image, uint element, Transform transform) {
     return images[image * p.image_stride + place / 4] >> (8 * (place % 4)) & 255u;
 }
 
+const uint WORDS = 4;  // of an invocation
+
 void main() {
+    uint parts = (p.row_words + WORDS - 1) / WORDS;
     uint item = item_index();
-    if (item >= p.batch * p.row_words) return;
-    uint row = item / p.row_words;
-    uint word = item % p.row_words;
+    if (item >= p.batch * parts) return;
+    uint row = item / parts;
+    uint first = item % parts * WORDS;
     uint step = state[replica() * p.state_replica].step_in_epoch;
     uint image = indices[replica() * p.index_replica + step * p.batch_stride + row];
-    uvec4 pixels;
+    uint target = replica() * p.x_replica + row * p.row_words;
+    Transform transform;
+    uvec4 words = uvec4(0);
     if (AUGMENT) {
-        Transform transform = draw(row, state[replica() * p.state_replica].step);
-        for (uint i = 0; i < 4; ++i) pixels[i] = augmented_byte(image, word * 4 + i, transform);
+        transform = draw(row, state[replica() * p.state_replica].step);
     } else {
-        pixels = (uvec4(images[image * p.image_stride + word]) >> uvec4(0, 8, 16, 24)) & 255u;
+        words = images4[(image * p.image_stride + first) / 4];
     }
-    x[replica() * p.x_replica + item] = fma(vec4(pixels), vec4(p.scale), vec4(p.shift));
-    if (word == 0) batch_labels[replica() * p.label_replica + row] = labels[image];
+    [[unroll]] for (uint i = 0; i < WORDS; ++i) {
+        uint word = first + i;
+        uvec4 pixels = (uvec4(words[i]) >> uvec4(0, 8, 16, 24)) & 255u;
+        if (AUGMENT) {
+            for (uint j = 0; j < 4; ++j) pixels[j] = augmented_byte(image, word * 4 + j, transform);
+        }
+        if (word < p.row_words) x[target + word] = fma(vec4(pixels), vec4(p.scale), vec4(p.shift));
+    }
+    if (first == 0) batch_labels[replica() * p.label_replica + row] = labels[image];
 }

@@ -119,7 +119,8 @@ void GatherBatch::lower(Lowering& l) const {
            .crop_padding = to_u32(augmentation_.crop_padding),
            .hyperparameters_replica =
                augmented ? l.replica_stride(step_.hyperparameters) / kHyperparameterWords : 0});
-  dispatch.groups = l.groups_for(l.batch() * row_words, 64);
+  constexpr std::int64_t kWords = 4;  // of 4 pixels, an invocation
+  dispatch.groups = l.groups_for(l.batch() * divide_up(row_words, kWords), 64);
   dispatch.flops = 2.0 * static_cast<double>(x.size());
   dispatch.bytes = 5.0 * static_cast<double>(x.size());
   l.dispatch(std::move(dispatch));

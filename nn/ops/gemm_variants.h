@@ -25,10 +25,10 @@ struct GemmVariant {
   std::int64_t k_per_split = 0;
 };
 
-// The kernels within the device's limits, the proposal first: register tiles on CPU drivers,
-// shared-memory tiles elsewhere. K is split only for the weight gradient (tn), where M x N has too
-// few tiles to fill the device. The list never depends on the number of replicas, so that a
-// replica's bits equal those of a single run.
+// The kernels within the device's limits, the proposal first: register tiles on CPU drivers (by
+// shuffles where a subgroup has 8 lanes), shared-memory tiles elsewhere. K is split only for the
+// weight gradient (tn), where M x N has too few tiles to fill the device. The list never depends on
+// the number of replicas, so that a replica's bits equal those of a single run.
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device);
 

@@ -63,10 +63,18 @@ runtime::DeviceProfile gpu_profile(const runtime::DeviceProfile& own) {
   return profile;
 }
 
-enum class Family { registers, tiled };
+enum class Family { shuffles, registers, tiled };
 
 class GemmTest : public OpTest, public ::testing::WithParamInterface<Family> {
  protected:
+  void SetUp() override {
+    OpTest::SetUp();
+    const runtime::DeviceProfile& own = device().profile();
+    if (GetParam() == Family::shuffles && !(own.subgroup_shuffle && own.subgroup_size == 8)) {
+      GTEST_SKIP() << "needs subgroups of 8 with shuffles";
+    }
+  }
+
   // x -> linear (in -> out) with bias -> activation -> linear (out -> 3) -> ...
   OpCase make_case(const Sizes& sizes, const ActivationSpec& spec, bool fused, std::uint64_t seed) {
     OpCase c;
@@ -86,7 +94,8 @@ class GemmTest : public OpTest, public ::testing::WithParamInterface<Family> {
 
   runtime::DeviceProfile profile() {
     runtime::DeviceProfile result = gpu_profile(device().profile());
-    if (GetParam() == Family::registers) result.kind = runtime::DeviceKind::cpu;
+    if (GetParam() != Family::tiled) result.kind = runtime::DeviceKind::cpu;
+    if (GetParam() == Family::registers) result.subgroup_shuffle = false;
     return result;
   }
 
@@ -129,6 +138,7 @@ TEST_P(GemmTest, RunsTheKernelsItIsMeantToTest) {
   for (const char* form : {"nt", "nn", "tn"}) {
     EXPECT_EQ(names.contains(fmt::format("gemm_register_{}", form)),
               GetParam() == Family::registers);
+    EXPECT_EQ(names.contains(fmt::format("gemm_shuffle_{}", form)), GetParam() == Family::shuffles);
   }
   EXPECT_EQ(names.contains("gemm_tiled"), GetParam() == Family::tiled);
   EXPECT_FALSE(names.contains("activation_forward") || names.contains("activation_backward"));
@@ -190,9 +200,12 @@ TEST_P(GemmTest, ReplicasAreTheSingleRuns) {
 
 TEST_P(GemmTest, Gradients) { check_gradients(make_case({4, 5, 3}, {Activation::tanh}, false, 1)); }
 
-INSTANTIATE_TEST_SUITE_P(Families, GemmTest, ::testing::Values(Family::registers, Family::tiled),
-                         [](const auto& instance) {
-                           return instance.param == Family::registers ? "Registers" : "Tiled";
+INSTANTIATE_TEST_SUITE_P(Families, GemmTest,
+                         ::testing::Values(Family::shuffles, Family::registers, Family::tiled),
+                         [](const auto& instance) -> std::string {
+                           return instance.param == Family::shuffles    ? "Shuffles"
+                                  : instance.param == Family::registers ? "Registers"
+                                                                        : "Tiled";
                          });
 
 // Every split has work, and together they cover K once.

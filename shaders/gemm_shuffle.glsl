@@ -1,0 +1,38 @@
+// Register tiles for drivers whose subgroup is a whole workgroup of 8 lanes (llvmpipe): an
+// invocation makes ROWS rows x 8 columns of C. There a load is a loop over the lanes, whether the
+// address is uniform or not, and a shuffle from a constant lane is one permutation: so the rows of A,
+// which all lanes need, are loaded a part by each lane and handed round.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+layout(constant_id = 4) const uint ROWS = 16;  // 8, 16 or 32
+
+const uint LANES = 8;
+const uint LOADS = ROWS / LANES;  // vec4 of A that a lane loads for four steps of K
+
+uint lane() { return gl_LocalInvocationID.x; }
+uint first_row() { return gl_WorkGroupID.y * ROWS; }
+// Of the invocation's 8 columns, in vec4.
+uint first_column4() { return 2 * (gl_WorkGroupID.x * LANES + lane()); }
+
+vec4 left[ROWS];   // the sums of columns 0 to 3
+vec4 right[ROWS];  // and 4 to 7
+
+void clear_sums() {
+    [[unroll]] for (uint i = 0; i < ROWS; ++i) {
+        left[i] = vec4(0.0);
+        right[i] = vec4(0.0);
+    }
+}
+
+void store_sums() {
+    [[unroll]] for (uint i = 0; i < ROWS; ++i) {
+        store(first_row() + i, first_column4(), left[i]);
+        store(first_row() + i, first_column4() + 1, right[i]);
+    }
+}
+
+// Which of four values, the first of them number `first`, are before `end`; 0 for the others.
+vec4 before(uint end, uint first, vec4 value) {
+    return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
+}

@@ -1,0 +1,70 @@
+// C = A^T B in register tiles, and the sums of A's columns (the bias gradient); see
+// gemm_shuffle.glsl.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "activation.glsl"
+#include "gemm.glsl"
+#include "gemm_shuffle.glsl"
+
+// Four steps of K need ROWS vec4 of A: number q = step * ROWS4 + i4 is loaded by lane q % LANES.
+const uint ROWS4 = ROWS / 4;
+
+void main() {
+    uint last4 = (p.n + 3) / 4 - 1;
+    uint b_base = replica_number() * p.b_replica;
+    uint b_left = b_base + min(first_column4(), last4);
+    uint b_right = b_base + min(first_column4() + 1, last4);
+    uint begin = split_number() * p.k_per_split;
+    uint end = min(begin + p.k_per_split, p.k);
+    uint a_step[LOADS];
+    uint a_column[LOADS];
+    vec4 a_sum[LOADS];
+    [[unroll]] for (uint j = 0; j < LOADS; ++j) {
+        uint q = j * LANES + lane();
+        a_step[j] = q / ROWS4;
+        a_column[j] = replica_number() * p.a_replica + min(first_row() / 4 + q % ROWS4, p.a_stride - 1);
+        a_sum[j] = vec4(0.0);
+    }
+    clear_sums();
+    for (uint k = begin; k < end; k += 4) {
+        vec4 l[4];
+        vec4 r[4];
+        [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
+            uint b_row = min(k + kk, end - 1) * p.b_stride;
+            l[kk] = b[b_left + b_row];
+            r[kk] = b[b_right + b_row];
+        }
+        vec4 mine[LOADS];
+        [[unroll]] for (uint j = 0; j < LOADS; ++j) {
+            uint step = k + a_step[j];
+            vec4 value = a[a_column[j] + min(step, end - 1) * p.a_stride];
+            mine[j] = step < end ? value : vec4(0.0);
+            a_sum[j] += mine[j];
+        }
+        [[unroll]] for (uint i4 = 0; i4 < ROWS4; ++i4) {
+            [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
+                uint q = kk * ROWS4 + i4;
+                vec4 x = subgroupShuffle(mine[q / LANES], q % LANES);
+                [[unroll]] for (uint i = 0; i < 4; ++i) {
+                    left[4 * i4 + i] = fma(vec4(x[i]), l[kk], left[4 * i4 + i]);
+                    right[4 * i4 + i] = fma(vec4(x[i]), r[kk], right[4 * i4 + i]);
+                }
+            }
+        }
+    }
+    store_sums();
+    vec4 total[ROWS4];
+    [[unroll]] for (uint i4 = 0; i4 < ROWS4; ++i4) {
+        total[i4] = vec4(0.0);
+        [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
+            uint q = kk * ROWS4 + i4;
+            total[i4] += subgroupShuffle(a_sum[q / LANES], q % LANES);
+        }
+    }
+    if (p.sum_a != 0 && first_column4() == 0) {
+        [[unroll]] for (uint i = 0; i < ROWS; ++i) {
+            store_bias_gradient(first_row() + i, total[i / 4][i % 4]);
+        }
+    }
+}
