@@ -266,8 +266,8 @@ void check_settings(const std::vector<Setting<Subject>>& settings, const Subject
     const std::string value = s.print(subject);
     if (s.applies(subject)) {
       if (s.valid(subject)) continue;
-      throw UsageError(
-          fmt::format("{}{} must be {}, but it is {}.", prefix, s.name, s.expected, value));
+      throw UsageError(fmt::format("{}{} must be {}, but it is {}.", prefix, s.name, s.expected,
+                                   value == s.print(defaults) ? "not set" : value));
     }
     if (value == s.print(defaults)) continue;
     throw UsageError(fmt::format("{}{} is {}, but {} has no such setting.", prefix, s.name,

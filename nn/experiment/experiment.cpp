@@ -94,6 +94,10 @@ void check_course(const Experiment& experiment) {
   }
   if (experiment.early_stopping.patience > 0) {
     require_validation(experiment, "early_stopping.patience");
+  } else if (experiment.early_stopping != EarlyStoppingSpec{}) {
+    throw UsageError(
+        "early_stopping does nothing without early_stopping.patience: set the number of epochs to "
+        "wait for an improvement.");
   }
   const auto stays_in_sight = [&](std::string_view key, std::int64_t pixels) {
     const std::int64_t side = std::min(experiment.model.input[1], experiment.model.input[2]);

@@ -20,6 +20,14 @@ std::vector<std::string> settings_of(LayerType type) {
   return names;
 }
 
+// "kernel=3" for the 3 of "conv2d 8 3".
+std::string named_example(LayerType type, std::string_view value) {
+  for (const std::string& name : settings_of(type)) {
+    if (name != positional_setting(type)) return fmt::format("{}={}", name, value);
+  }
+  return "linear 100 bias=false";
+}
+
 void read_setting(LayerSpec& layer, std::string_view name, const TomlValue& value,
                   const TomlValue& whole) {
   const auto* found = find_setting(layer_settings(), name);
@@ -54,8 +62,8 @@ LayerSpec read_shorthand(const TomlValue& toml) {
     const std::size_t equals = words[i].find('=');
     const bool named = equals != std::string::npos;
     if (!named && (i > 1 || positional_setting(*type).empty())) {
-      toml.fail_with(fmt::format("is wrong: \"{}\" after the layer {} has no name, as in \"{}\".",
-                                 words[i], name_of(*type), "linear 100 bias=false"));
+      toml.fail_with(fmt::format("is wrong: \"{}\" after the layer {} needs a name, as in \"{}\".",
+                                 words[i], name_of(*type), named_example(*type, words[i])));
     }
     const std::string name =
         named ? words[i].substr(0, equals) : std::string(positional_setting(*type));

@@ -71,6 +71,13 @@ TEST(ExperimentCheck, ValuesSetInCodeAreCheckedLikeValuesOfAText) {
   expect_refused([](Experiment& e) { e.optimizer.nesterov = true; }, {"Nesterov"});
 }
 
+TEST(ExperimentCheck, EarlyStoppingNeedsItsPatience) {
+  expect_refused([](Experiment& e) { e.early_stopping.restore_best = false; },
+                 {"early_stopping.patience", "epochs"});
+  expect_refused([](Experiment& e) { e.early_stopping.min_delta = 0.01; },
+                 {"early_stopping.patience"});
+}
+
 TEST(ExperimentCheck, WhatLooksAtValidationNeedsValidationImages) {
   const auto without = [](Experiment& e) { e.data.split.kind = SplitRule::Kind::none; };
   expect_refused(

@@ -124,7 +124,7 @@ Experiment random_experiment(std::mt19937_64& random, OptimizerKind kind,
                 0};
   e.training.label_smoothing = real(0, 0.99);
   e.schedule = random_schedule(random);
-  e.early_stopping = {integer(0, 9), static_cast<Monitor>(integer(0, 1)), real(0, 1), false};
+  e.early_stopping = {integer(1, 9), static_cast<Monitor>(integer(0, 1)), real(0, 1), false};
   e.augmentation = {real(0, 1), 0, 0};
   OptimizerConfig& o = e.optimizer;
   o = default_optimizer(kind, definition);

@@ -104,7 +104,8 @@ TEST(ExperimentToml, UnknownNamesAreRefusedWithTheLineAndASuggestion) {
                  {"file.toml:1", "\"layers\"", "did you mean 'layer'?"});
   expect_refused("[model]\nlayers = [\"flatten\", \"linear 10 p=0.5\"]\n",
                  {"file.toml:2", "linear setting \"p\""});
-  expect_refused("[model]\nlayers = [\"linear 10 5\"]\n", {"file.toml:2", "\"5\"", "no name"});
+  expect_refused("[model]\nlayers = [\"linear 10 5\"]\n",
+                 {"file.toml:2", "\"5\"", "needs a name", "bias=5"});
   expect_refused("[model]\nlayers = [\"\"]\n", {"file.toml:2", "layer type"});
   expect_refused("[model]\nlayers = [{out = 3}]\n", {"file.toml:2", "needs a type"});
 }
@@ -140,7 +141,8 @@ TEST(ExperimentToml, WrongTypesAndRangesAreRefusedWithBoth) {
     return "[model]\nlayers = [\"" + std::string(text) + "\", \"flatten\", \"linear 10\"]\n";
   };
   const std::string conv = "file.toml:2: model.layers[0] (conv2d): ";
-  expect_refused(layer("conv2d 8"), {conv + "kernel must be", "[3, 5]", "but it is 0"});
+  expect_refused(layer("conv2d 8"), {conv + "kernel must be", "[3, 5]", "but it is not set"});
+  expect_refused(layer("conv2d 8 3"), {"\"3\" after the layer conv2d", "\"kernel=3\""});
   expect_refused(layer("conv2d 8 kernel=0"), {conv + "kernel", "from 1 to 4096", "0"});
   expect_refused(layer("conv2d 8 kernel=3x0"), {conv + "kernel", "\"3x0\""});
   expect_refused(layer("conv2d 8 kernel=3x5x7"), {conv + "kernel", "\"3x5x7\""});
