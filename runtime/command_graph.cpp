@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 #include <stdexcept>
 
 #include "runtime/command_schedule.h"
@@ -48,7 +50,11 @@ struct CommandGraph::Impl {
   void record_commands() const;
   void submit_once(std::uint32_t repeats);
   void wait_for(Submission& submission);
+  void wait();
   void check_run(VkResult result) const;
+  void profile_once();
+  double now();
+  double device_origin() const;
 
   Device::Impl* device;
   const LogicalDevice* logical;
@@ -64,6 +70,8 @@ struct CommandGraph::Impl {
   std::array<Submission, kMaxInFlight> in_flight;
   std::size_t next = 0;  // of in_flight: the older one
   std::unique_ptr<Timestamps> timestamps;
+  std::optional<std::chrono::steady_clock::time_point> host_origin;  // the first submission
+  std::vector<HostSpan> host_spans;                                  // of the traced replays
 };
 
 CommandGraph::Impl::Impl(Device& owner, bool with_profile)
@@ -210,6 +218,12 @@ void CommandGraph::Impl::wait_for(Submission& submission) {
   check_run(vk.vkResetFences(logical->handle(), 1, &fence));
 }
 
+void CommandGraph::Impl::wait() {
+  for (std::size_t i = 0; i < kMaxInFlight; ++i) {
+    wait_for(in_flight[(next + i) % kMaxInFlight]);  // the older one first
+  }
+}
+
 void CommandGraph::Impl::submit_once(std::uint32_t repeats) {
   Submission& submission = in_flight[next];
   wait_for(submission);
@@ -221,6 +235,36 @@ void CommandGraph::Impl::submit_once(std::uint32_t repeats) {
   info.pCommandBuffers = buffers.data();
   check_run(logical->submit(info, submission.fence.get()));
   submission.pending = true;
+}
+
+// Seconds since the first call.
+double CommandGraph::Impl::now() {
+  const auto time = std::chrono::steady_clock::now();
+  if (!host_origin) host_origin = time;
+  return std::chrono::duration<double>(time - *host_origin).count();
+}
+
+void CommandGraph::Impl::profile_once() {
+  const std::uint64_t replay = timestamps->calls();
+  const double begin = now();
+  submit_once(1);
+  const double submitted = now();
+  wait();
+  const double end = now();
+  timestamps->accumulate(kTracedReplays);
+  if (replay >= kTracedReplays) return;
+  host_spans.push_back({"submit", replay, begin, submitted});
+  host_spans.push_back({"wait", replay, submitted, end});
+}
+
+// The host's time when the device's first dispatch began, if the host's first wait ended with the
+// device's last dispatch of that replay.
+double CommandGraph::Impl::device_origin() const {
+  double last_end = 0;
+  for (std::size_t i = 0; i < dispatches.size(); ++i) {
+    last_end = std::max(last_end, timestamps->spans().at(i).end);
+  }
+  return host_spans.at(1).end - last_end;
 }
 
 CommandGraph::CommandGraph(Device& device, bool profile)
@@ -268,18 +312,10 @@ void CommandGraph::submit(std::uint32_t repeats) {
     impl_->submit_once(repeats);
     return;
   }
-  for (std::uint32_t i = 0; i < repeats; ++i) {
-    impl_->submit_once(1);
-    wait();
-    impl_->timestamps->accumulate();
-  }
+  for (std::uint32_t i = 0; i < repeats; ++i) impl_->profile_once();
 }
 
-void CommandGraph::wait() {
-  for (std::size_t i = 0; i < kMaxInFlight; ++i) {
-    impl_->wait_for(impl_->in_flight[(impl_->next + i) % kMaxInFlight]);  // the older one first
-  }
-}
+void CommandGraph::wait() { impl_->wait(); }
 
 std::size_t CommandGraph::dispatch_count() const { return impl_->dispatches.size(); }
 std::size_t CommandGraph::level_count() const { return impl_->levels.size(); }
@@ -296,6 +332,31 @@ std::vector<DispatchTiming> CommandGraph::timings() const {
                        dispatch.bytes * calls});
   }
   return timings;
+}
+
+ProfileTrace CommandGraph::trace() const {
+  ProfileTrace trace;
+  if (!impl_->timestamps || impl_->timestamps->calls() == 0) return trace;
+  trace.host = impl_->host_spans;
+  for (const Dispatch& dispatch : impl_->dispatches) {
+    trace.dispatches.push_back(
+        {dispatch.label, to_string(dispatch.kernel), 0, dispatch.flops, dispatch.bytes});
+  }
+  for (std::size_t level = 0; level < impl_->levels.size(); ++level) {
+    for (const std::size_t i : impl_->levels[level]) trace.dispatches[i].level = level;
+  }
+  const double origin = impl_->device_origin();
+  const auto& spans = impl_->timestamps->spans();
+  const std::size_t count = impl_->dispatches.size();
+  for (std::size_t replay = 0; replay < spans.size() / count; ++replay) {
+    for (const auto& level : impl_->levels) {
+      for (const std::size_t i : level) {
+        const auto& span = spans[replay * count + i];
+        trace.executions.push_back({i, replay, origin + span.begin, origin + span.end});
+      }
+    }
+  }
+  return trace;
 }
 
 }  // namespace vktrain::runtime

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/kernel.h"
@@ -44,6 +45,35 @@ struct DispatchTiming {
   double bytes = 0;
 };
 
+struct TracedDispatch {
+  std::string label;
+  std::string kernel;
+  std::size_t level = 0;
+  double flops = 0;  // of one execution
+  double bytes = 0;
+};
+// One execution. Times are in seconds since the first submission.
+struct TracedExecution {
+  std::size_t dispatch = 0;  // of ProfileTrace::dispatches
+  std::uint64_t replay = 0;  // from 0
+  double begin = 0;
+  double end = 0;
+};
+struct HostSpan {
+  std::string_view name;  // "submit" or "wait"
+  std::uint64_t replay = 0;
+  double begin = 0;  // seconds since the first submission
+  double end = 0;
+};
+// The first replays one by one. The clocks of host and device are set equal at the end of the first
+// replay; what they drift apart after that is not corrected.
+struct ProfileTrace {
+  std::vector<TracedDispatch> dispatches;
+  std::vector<TracedExecution> executions;  // in the order of time
+  std::vector<HostSpan> host;               // in the order of time
+};
+inline constexpr std::uint64_t kTracedReplays = 64;
+
 class CommandGraph {
  public:
   // With `profile`, every dispatch is bracketed by GPU timestamps and replays run one by one.
@@ -76,6 +106,7 @@ class CommandGraph {
   std::size_t level_count() const;                           // = barriers a replay
   std::span<const std::vector<std::size_t>> levels() const;  // dispatch numbers by level
   std::vector<DispatchTiming> timings() const;               // empty unless profiling
+  ProfileTrace trace() const;  // of the first kTracedReplays replays; empty unless profiling
 
  private:
   struct Impl;

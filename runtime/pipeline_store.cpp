@@ -55,11 +55,10 @@ std::uint64_t program_hash() {
 
 bool is_of_device(const PipelineOwner& owner, std::string_view data) {
   VkPipelineCacheHeaderVersionOne header{};
-  // Not sizeof header: C++ may pad it, the specification does not.
-  constexpr std::size_t kHeaderSize = 16 + VK_UUID_SIZE;
-  if (data.size() < kHeaderSize) return false;
-  std::memcpy(&header, data.data(), kHeaderSize);
-  return header.headerSize >= kHeaderSize && header.headerSize <= data.size() &&
+  static_assert(sizeof header == 16 + VK_UUID_SIZE);  // the specification packs it
+  if (data.size() < sizeof header) return false;
+  std::memcpy(&header, data.data(), sizeof header);
+  return header.headerSize >= sizeof header && header.headerSize <= data.size() &&
          header.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
          header.vendorID == owner.vendor && header.deviceID == owner.device &&
          std::memcmp(header.pipelineCacheUUID, owner.cache_uuid.data(), VK_UUID_SIZE) == 0;

@@ -56,6 +56,7 @@ class PipelineStore {
   PipelineStore& operator=(const PipelineStore&) = delete;
 
   VkPipelineCache handle() const { return cache_.get(); }
+  const PipelineOwner& owner() const { return owner_; }
 
  private:
   std::string load();

@@ -38,16 +38,23 @@ void Timestamps::end(VkCommandBuffer commands, std::size_t dispatch) const {
                                     static_cast<std::uint32_t>(2 * dispatch + 1));
 }
 
-void Timestamps::accumulate() {
+void Timestamps::accumulate(std::uint64_t kept) {
   std::vector<std::uint64_t> ticks(2 * seconds_.size());
   check(device_->vk().vkGetQueryPoolResults(
             device_->handle(), pool_.get(), 0, static_cast<std::uint32_t>(ticks.size()),
             ticks.size() * sizeof(std::uint64_t), ticks.data(), sizeof(std::uint64_t),
             VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
         "reading GPU timestamps");
+  const auto seconds_between = [&](std::uint64_t begin, std::uint64_t end) {
+    return elapsed_seconds(begin, end, device_->timestamp_valid_bits(), nanoseconds_a_tick_);
+  };
+  if (calls_ == 0) origin_ = ticks[0];
   for (std::size_t i = 0; i < seconds_.size(); ++i) {
-    seconds_[i] += elapsed_seconds(ticks[2 * i], ticks[2 * i + 1], device_->timestamp_valid_bits(),
-                                   nanoseconds_a_tick_);
+    const double seconds = seconds_between(ticks[2 * i], ticks[2 * i + 1]);
+    seconds_[i] += seconds;
+    if (calls_ >= kept) continue;
+    const double begin = seconds_between(origin_, ticks[2 * i]);
+    spans_.push_back({begin, begin + seconds});
   }
   ++calls_;
 }

@@ -21,17 +21,28 @@ class Timestamps {
   void begin(VkCommandBuffer commands, std::size_t dispatch) const;
   void end(VkCommandBuffer commands, std::size_t dispatch) const;
 
-  // Reads the timestamps of a replay that has ended and adds them up.
-  void accumulate();
+  // Reads the timestamps of a replay that has ended and adds them up. The first `kept` replays are
+  // also kept one by one.
+  void accumulate(std::uint64_t kept);
 
   std::uint64_t calls() const { return calls_; }
   double seconds(std::size_t dispatch) const { return seconds_[dispatch]; }
+
+  // In seconds since the first dispatch of the first replay began.
+  struct Span {
+    double begin = 0;
+    double end = 0;
+  };
+  // Of the replays that were kept, one after the other: a span for each dispatch, by its number.
+  const std::vector<Span>& spans() const { return spans_; }
 
  private:
   const LogicalDevice* device_;
   double nanoseconds_a_tick_;
   std::vector<double> seconds_;
   std::uint64_t calls_ = 0;
+  std::uint64_t origin_ = 0;  // ticks
+  std::vector<Span> spans_;
   OwnedQueryPool pool_;
 };
 

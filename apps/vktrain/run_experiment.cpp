@@ -13,6 +13,7 @@
 #include "nn/training/statistics.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/profile_trace.h"
 
 namespace vktrain::app {
 namespace {
@@ -217,6 +218,11 @@ std::string result_text(const nn::Experiment& experiment, const RunOutcome& outc
   std::vector<double> accuracies;
   nn::Confusion confusion;  // of all replicas
   for (const ReplicaRun& replica : outcome.replicas) {
+  if (options.profile) {
+    outcome.trace = outcome.folder / nn::kTraceFile;
+    write_file_atomically(*outcome.trace,
+                          runtime::trace_json(trainer.trace(), device.profile().name));
+  }
     const bool single = replica.name.empty();
     text +=
         fmt::format("{}: {}; {}\n", single ? id : id + " " + replica.name, replica_text(replica),

@@ -42,6 +42,7 @@ struct RunOutcome {
 };
 
 // The folder has the files of nn/training/run_folder.h. With replicas it has one such folder for
+  std::optional<std::filesystem::path> trace;    // absent unless profiling
 // each, a config.toml and device.json of the whole, and a result.json with means and deviations.
 // Nothing is made before the experiment is known to fit the data and the device. Throws Interrupted
 // after Ctrl-C, Error otherwise; then the folder keeps the metrics of the epochs that ended and has

@@ -69,6 +69,11 @@ void train(const TrainArguments& arguments, Console& console) {
   }
   if (arguments.profile) console.out << runtime::profile_report(outcome.timings);
   console.out << result_text(experiment, outcome);
+  if (outcome.trace) {
+    console.out << fmt::format(
+        "time lines of the first steps: {} (open it in ui.perfetto.dev or chrome://tracing)\n",
+        outcome.trace->string());
+  }
   session.close();
 }
 
@@ -95,7 +100,8 @@ void add_train_command(CLI::App& app, Console& console) {
   command->add_option("--progress", arguments->progress, "What to show while training")
       ->capture_default_str()
       ->type_name("auto|plain|none");
-  command->add_flag("--profile", arguments->profile, "Show the time of every kernel");
+  command->add_flag("--profile", arguments->profile,
+                    "Show the time of every kernel, and write time lines to trace.json");
   command->add_flag("--list", arguments->list, "List the built-in experiments");
   command->callback([arguments, &console] { train(*arguments, console); });
 }

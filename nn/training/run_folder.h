@@ -5,9 +5,11 @@
 //   steps.jsonl        a line per log_every steps; only with log_every
 //   model.safetensors  the trained parameters, written at the end
 //   result.json        final and best metrics, counts and times, the reported values; written last:
+//   trace.json         time lines of the first steps; only with --profile, and of replicas in the
+//                      folder of the whole
 //                      a folder without it is of a run that did not end
 // Two runs of one experiment on the same device, driver and build write the same bytes, but for the
-// times: "seconds" and "images_per_second", and in result.json what derives from them.
+// times: "seconds" and "images_per_second", in result.json what derives from them, and trace.json.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +36,7 @@ inline constexpr std::string_view kDeviceFile = "device.json";
 inline constexpr std::string_view kModelFile = "model.safetensors";
 // Only of a run that started from given parameters; `--init-from` it to repeat the run.
 inline constexpr std::string_view kInitialFile = "initial.safetensors";
+inline constexpr std::string_view kTraceFile = "trace.json";
 
 // What trained, for device.json.
 struct ProgramInfo {

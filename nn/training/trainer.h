@@ -91,6 +91,7 @@ class Trainer {
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
+  runtime::ProfileTrace trace() const;  // of the first steps
 };
 
 }  // namespace vktrain::nn

@@ -3,8 +3,12 @@
 
 #include <sstream>
 
+#include "runtime/atomic_file.h"
+#include "runtime/device_impl.h"
 #include "runtime/error.h"
+#include "tests/nn/temporary_folder.h"
 #include "tests/runtime/graph_fixture.h"
+#include "tests/support/scoped_variable.h"
 
 namespace vktrain::app {
 namespace {
@@ -57,6 +61,17 @@ TEST_F(DeviceSessionTest, CloseFailsAndPrintsTheMessagesOnce) {
   }
   EXPECT_TRUE(printed.starts_with("validation: ")) << printed;
   EXPECT_EQ(err.str(), printed);
+}
+
+TEST_F(DeviceSessionTest, PrintsWhatTheDeviceNotices) {
+  const nn::TemporaryFolder folder;
+  const testing::ScopedVariable variable("VKTRAIN_CACHE_DIR", folder.path().c_str());
+  const auto& owner = device().impl().pipelines->owner();
+  write_file_atomically(folder / runtime::pipeline_file_name(owner), "damaged");
+  std::ostringstream err;
+  DeviceSession session(options(), err);
+  EXPECT_NO_THROW(session.close());
+  EXPECT_TRUE(err.str().starts_with("note: cannot use '")) << err.str();
 }
 
 TEST_F(DeviceSessionTest, WithoutMessagesNothingIsPrinted) {

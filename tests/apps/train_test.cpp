@@ -193,9 +193,15 @@ TEST_F(Train, ProgressOnATerminalAndNone) {
 
 TEST_F(Train, ProfileShowsTheKernels) {
   const std::string out = compute_well({"train", "tiny.toml", "--run-dir", "a", "--profile"}).out;
-  for (const char* part : {"kernel", "GFLOP/s", "gemm", "adam", "total"}) {
+  for (const char* part :
+       {"kernel", "GFLOP/s", "gemm", "adam", "total", "a/trace.json (open it in ui.perfetto.dev"}) {
     EXPECT_NE(out.find(part), std::string::npos) << part << "\n" << out;
   }
+  const std::string trace = read_text("a/trace.json");
+  for (const char* part : {"gemm", "adam", "replay 5"}) {  // 3 full steps in each of 2 epochs
+    EXPECT_NE(trace.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(trace.find("replay 6"), std::string::npos);
 }
 
 TEST_F(Train, AnExistingRunFolderIsLeftAlone) {

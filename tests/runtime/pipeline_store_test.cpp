@@ -117,13 +117,7 @@ class PipelineStoreTest : public GraphTest {
     return notices;
   }
 
-  PipelineOwner owner() {
-    const Instance& instance = device().impl().instance;
-    VkPhysicalDeviceProperties properties{};
-    instance.vk().vkGetPhysicalDeviceProperties(
-        instance.physical_devices()[device().profile().index], &properties);
-    return pipeline_owner(properties);
-  }
+  const PipelineOwner& owner() { return device().impl().pipelines->owner(); }
   fs::path file() { return folder_ / pipeline_file_name(owner()); }
 
   TemporaryFolder folder_;
