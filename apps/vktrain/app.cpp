@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "apps/vktrain/bench_command.h"
 #include "apps/vktrain/data_command.h"
 #include "apps/vktrain/devices_command.h"
 #include "apps/vktrain/evaluate_command.h"
@@ -30,15 +31,19 @@ int fail(Console& console, std::string message, int code) {
   return code;
 }
 
-// CLI11 takes an unknown command for an argument too many.
-void check_command(CLI::App& app, std::span<const std::string> arguments) {
+// CLI11 takes an unknown command for an argument too many. `path` is what the user typed before.
+void check_command(CLI::App& app, std::span<const std::string> arguments,
+                   const std::string& path = "") {
   if (arguments.empty() || arguments.front().starts_with('-')) return;
   std::vector<std::string> known;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    if (command->check_name(arguments.front())) return;
+  for (CLI::App* command : app.get_subcommands({})) {
+    if (command->check_name(arguments.front())) {
+      if (command->get_require_subcommand_min() == 0) return;
+      return check_command(*command, arguments.subspan(1), path + command->get_name() + " ");
+    }
     known.push_back(command->get_name());
   }
-  throw UsageError(fmt::format("there is no command '{}'; {}", arguments.front(),
+  throw UsageError(fmt::format("there is no command '{}{}'; {}", path, arguments.front(),
                                nn::suggest(arguments.front(), known)));
 }
 
@@ -50,6 +55,7 @@ int run_command(std::span<const std::string> arguments, Console& console) {
   add_evaluate_command(app, console);
   add_predict_command(app, console);
   add_reproduce_command(app, console);
+  add_bench_command(app, console);
   add_experiments_command(app, console);
   add_devices_command(app, console);
   add_data_command(app, console);

@@ -66,6 +66,7 @@ class Trainer {
   std::int64_t parameter_count() const;
   std::uint32_t replicas() const;
   std::size_t dispatches_per_step() const;
+  std::size_t levels_per_step() const;       // of independent dispatches: barriers
   std::int64_t planned_bytes() const;        // of activations of a full batch
   std::int64_t least_planned_bytes() const;  // no plan with this order of operations needs less
 

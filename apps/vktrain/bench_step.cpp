@@ -1,0 +1,235 @@
+// `vktrain bench step`: whole training steps of experiments on random images.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <memory>
+
+#include "apps/vktrain/bench_kinds.h"
+#include "apps/vktrain/bench_session.h"
+#include "apps/vktrain/bench_sizes.h"
+#include "apps/vktrain/experiments.h"
+#include "nn/rng.h"
+#include "nn/training/trainer.h"
+#include "runtime/error.h"
+
+namespace vktrain::app {
+namespace {
+
+constexpr std::int64_t kSteps = 32;  // of an epoch
+
+struct StepArguments {
+  BenchOptions options;
+  std::vector<std::string> experiments;
+  std::string batch = "64,512";
+  std::string replicas = "1";
+};
+
+struct StepCase {
+  std::string id;
+  nn::Experiment experiment;
+  std::int64_t replicas = 1;
+};
+
+nn::ImageSet random_images(const nn::Experiment& experiment, std::int64_t count) {
+  nn::PhiloxRng rng(1);
+  nn::ImageSet set;
+  set.count = count;
+  set.channels = experiment.model.input[0];
+  set.height = experiment.model.input[1];
+  set.width = experiment.model.input[2];
+  set.classes = 10;
+  set.pixels.resize(static_cast<std::size_t>(count * set.pixels_per_image()));
+  for (std::uint8_t& pixel : set.pixels) pixel = static_cast<std::uint8_t>(rng.next_u32() >> 24);
+  for (std::int64_t i = 0; i < count; ++i) {
+    set.labels.push_back(static_cast<std::uint8_t>(rng.below(10)));
+  }
+  return set;
+}
+
+struct Finished {};  // ends a training that has been measured
+
+// Divides the time of an endless training into repetitions; evaluations do not count.
+class StepClock : public nn::TrainObserver {
+ public:
+  explicit StepClock(const nn::MeasureOptions& options) : options_(options) {}
+
+  void on_progress(const nn::TrainProgress& progress) override {
+    options_.pause();
+    const Times now = Times::read();
+    wall_ += now.wall - last_.wall;
+    cpu_ += now.cpu - last_.cpu;
+    steps_ += progress.step - step_;
+    step_ = progress.step;
+    end_repetition();
+    last_ = Times::read();
+  }
+  // What follows, the order of the next epoch's images, belongs to the steps.
+  void on_epoch_end(std::int64_t /*epoch*/) override { last_ = Times::read(); }
+
+  const nn::Measurement& result() const { return result_; }
+
+ private:
+  struct Times {
+    double wall = 0, cpu = 0;
+    static Times read() {
+      const auto now = std::chrono::steady_clock::now().time_since_epoch();
+      return {std::chrono::duration<double>(now).count(), nn::process_cpu_seconds()};
+    }
+  };
+
+  void end_repetition() {
+    const bool warm = step_ > options_.warmup;
+    if (warm && wall_ < options_.min_seconds) return;
+    if (warm && measuring_) {
+      result_.runs = static_cast<std::uint64_t>(steps_);
+      result_.wall.push_back(wall_ / static_cast<double>(steps_));
+      result_.cpu.push_back(cpu_ / static_cast<double>(steps_));
+      if (result_.wall.size() == options_.repetitions) throw Finished();
+    }
+    measuring_ = step_ >= options_.warmup;
+    wall_ = cpu_ = 0;
+    steps_ = 0;
+  }
+
+  nn::MeasureOptions options_;
+  nn::Measurement result_;
+  Times last_ = Times::read();
+  double wall_ = 0, cpu_ = 0;  // of this repetition
+  std::int64_t steps_ = 0;
+  std::int64_t step_ = 0;
+  bool measuring_ = false;  // from the first submission after the warm-up on
+};
+
+// Ends the training after so many steps.
+class StepCounter : public nn::TrainObserver {
+ public:
+  explicit StepCounter(std::int64_t steps) : steps_(steps) {}
+  void on_progress(const nn::TrainProgress& progress) override {
+    if (progress.step >= steps_) throw Finished();
+  }
+
+ private:
+  std::int64_t steps_;
+};
+
+void train_until_finished(nn::Trainer& trainer, nn::TrainObserver& observer) {
+  try {
+    trainer.train(observer);
+  } catch (const Finished&) {
+  }
+}
+
+bool is_product(const runtime::DispatchTiming& timing) {
+  return timing.kernel.starts_with("gemm") || timing.kernel.starts_with("conv2d");
+}
+
+struct StepProfile {
+  double product_share = 0;  // percent of the dispatches' time
+  double flops = 0;          // of one step
+};
+
+StepProfile profile_of(const nn::Trainer& trainer) {
+  double all = 0, products = 0;
+  StepProfile profile;
+  for (const runtime::DispatchTiming& timing : trainer.timings()) {
+    all += timing.seconds;
+    if (is_product(timing)) products += timing.seconds;
+    if (timing.calls > 0) profile.flops += timing.flops / static_cast<double>(timing.calls);
+  }
+  profile.product_share = all > 0 ? 100 * products / all : std::numeric_limits<double>::quiet_NaN();
+  return profile;
+}
+
+std::vector<nn::Experiment> replicas_of_case(const StepCase& c) {
+  std::vector<nn::Experiment> replicas(static_cast<std::size_t>(c.replicas), c.experiment);
+  for (std::size_t i = 0; i < replicas.size(); ++i) replicas[i].training.seed += i;
+  return replicas;
+}
+
+void bench_step_case(BenchSession& session, const StepCase& c) {
+  const std::int64_t batch = c.experiment.training.batch_size;
+  const nn::ImageSet images = random_images(c.experiment, batch * kSteps);
+  const nn::ImageSet test = random_images(c.experiment, 10);
+  StepProfile profile;
+  if (session.device().profile().timestamps) {
+    nn::TrainerOptions options;
+    options.profile = true;
+    nn::Trainer profiled(session.device(), replicas_of_case(c), images, test, options);
+    StepCounter counter(kSteps / 4);
+    train_until_finished(profiled, counter);
+    profile = profile_of(profiled);
+  }
+  nn::Trainer trainer(session.device(), replicas_of_case(c), images, test);
+  StepClock clock(session.measure_options());
+  train_until_finished(trainer, clock);
+  const double seconds = nn::spread_of(clock.result().wall).median;
+  const auto planned = static_cast<double>(trainer.planned_bytes());
+  const double least = std::max(1.0, static_cast<double>(trainer.least_planned_bytes()));
+  session.add(
+      "step",
+      {{"experiment", "experiment", c.id},
+       {"batch", "batch", batch},
+       {"replicas", "replicas", c.replicas}},
+      clock.result(), {.flops = profile.flops}, std::nullopt,
+      {{"images_per_second", "images/s", static_cast<double>(batch * c.replicas) / seconds, 0},
+       {"dispatches", "dispatches", std::int64_t(trainer.dispatches_per_step())},
+       {"levels", "levels", std::int64_t(trainer.levels_per_step())},
+       {"planned_mib", "MiB", planned / (1 << 20), 2},
+       {"planned_ratio", "of least", planned / least, 3},
+       {"product_percent", "gemm+conv %", profile.product_share, 1}});
+}
+
+std::vector<StepCase> cases_of(const StepArguments& arguments) {
+  const auto batches = parse_sizes(arguments.batch, "--batch");
+  const auto replicas = parse_sizes(arguments.replicas, "--replicas");
+  if (arguments.experiments.empty()) {
+    throw UsageError("step needs experiments: ids of `vktrain experiments` or .toml files.");
+  }
+  std::vector<StepCase> cases;
+  for (const std::string& id : arguments.experiments) {
+    nn::Experiment experiment = nn::expand_replicas(resolve_experiment(id)).front();
+    experiment.training.epochs = 1 << 20;  // the clock ends it
+    experiment.training.steps = 0;
+    experiment.training.log_every = 0;
+    experiment.data.split = {.kind = nn::SplitRule::Kind::none};
+    experiment.early_stopping = {};
+    for (const std::int64_t batch : batches) {
+      experiment.training.batch_size = batch;
+      for (const std::int64_t count : replicas) cases.push_back({id, experiment, count});
+    }
+  }
+  return cases;
+}
+
+void bench_step(const StepArguments& arguments, Console& console) {
+  const std::vector<StepCase> cases = cases_of(arguments);
+  run_bench(arguments.options, console, [&cases](BenchSession& session) {
+    for (const StepCase& c : cases) {
+      session.check_interrupt();
+      bench_step_case(session, c);
+    }
+  });
+}
+
+}  // namespace
+
+void add_bench_step(CLI::App& bench, Console& console) {
+  auto arguments = std::make_shared<StepArguments>();
+  CLI::App* command = bench.add_subcommand(
+      "step", "Whole training steps on random images; a profiled run tells the kernels' share");
+  command->add_option("experiments", arguments->experiments,
+                      "Ids of `vktrain experiments` or .toml files");
+  command->add_option("--batch", arguments->batch, "Images of a step")
+      ->capture_default_str()
+      ->type_name("SIZES");
+  command->add_option("--replicas", arguments->replicas, "Models trained at once")
+      ->capture_default_str()
+      ->type_name("SIZES");
+  add_bench_options(*command, arguments->options);
+  command->callback([arguments, &console] { bench_step(*arguments, console); });
+}
+
+}  // namespace vktrain::app
