@@ -47,6 +47,7 @@ class Trainer::Impl {
   std::vector<EvaluationMetrics> evaluate(Evaluator& evaluator) const;
 
   const Experiment& first() const { return experiments_.front(); }
+  const Executable& step() const { return full_ ? *full_ : *last_; }  // the largest
   std::uint32_t count() const { return static_cast<std::uint32_t>(experiments_.size()); }
 
   runtime::Device* device_;
@@ -356,21 +357,12 @@ std::int64_t Trainer::parameter_count() const { return impl_->parameters_.traina
 
 std::uint32_t Trainer::replicas() const { return impl_->count(); }
 
-std::size_t Trainer::dispatches_per_step() const {
-  return (impl_->full_ ? impl_->full_ : impl_->last_)->plan().dispatch_count();
-}
+std::size_t Trainer::dispatches_per_step() const { return impl_->step().plan().dispatch_count(); }
+std::size_t Trainer::levels_per_step() const { return impl_->step().commands().level_count(); }
 
-std::size_t Trainer::levels_per_step() const {
-  return (impl_->full_ ? impl_->full_ : impl_->last_)->commands().level_count();
-}
+std::int64_t Trainer::planned_bytes() const { return impl_->step().plan().arena_size() * 4; }
 
-std::int64_t Trainer::planned_bytes() const {
-  return (impl_->full_ ? impl_->full_ : impl_->last_)->plan().arena_size() * 4;
-}
-
-std::int64_t Trainer::least_planned_bytes() const {
-  return (impl_->full_ ? impl_->full_ : impl_->last_)->plan().lower_bound() * 4;
-}
+std::int64_t Trainer::least_planned_bytes() const { return impl_->step().plan().lower_bound() * 4; }
 
 SafeTensors Trainer::parameters(std::uint32_t replica) const {
   return export_parameters(*impl_->storage_, replica, impl_->courses_[replica].batches_tracked());
@@ -394,8 +386,9 @@ std::optional<EarlyStop> Trainer::early_stop(std::uint32_t replica) const {
 std::vector<EvaluationMetrics> Trainer::evaluate_test() { return impl_->evaluate(*impl_->test_); }
 
 std::vector<runtime::DispatchTiming> Trainer::timings() const {
-  const Executable& step = impl_->full_ ? *impl_->full_ : *impl_->last_;
-  return step.commands().timings();
+  return impl_->step().commands().timings();
 }
 
 }  // namespace vktrain::nn
+runtime::ProfileTrace Trainer::trace() const { return impl_->step().commands().trace(); }
+
