@@ -1,88 +1,157 @@
-// C = op(A) op(B) through shared memory: 64 invocations make a tile of 32 x 32, 4 x 4 each, 16 of K
-// at a time. The baseline on GPUs; within the limits that every Vulkan device guarantees.
+// C = op(A) op(B) through shared memory: a workgroup makes TILE_M x TILE_N results, DEPTH of K at a
+// time; an invocation makes RESULTS_M x RESULTS_N of them in blocks of 4 x 4. Two tiles of each
+// operand: while one is multiplied, the next is on its way from memory. For GPUs.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x = 64) in;
+#extension GL_EXT_control_flow_attributes : require
+#include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
 
 layout(constant_id = 4) const uint TRANSPOSE_A = 0;  // A is [K, M]
 layout(constant_id = 5) const uint TRANSPOSE_B = 0;  // B is [N, K]
+layout(constant_id = 6) const uint TILE_M = 32;
+layout(constant_id = 7) const uint TILE_N = 32;
+layout(constant_id = 8) const uint RESULTS_M = 4;  // 4 or 8
+layout(constant_id = 9) const uint RESULTS_N = 4;
+layout(constant_id = 10) const uint DEPTH = 16;   // a multiple of 4
+layout(constant_id = 11) const uint ALIGNED = 0;  // the tiles cover M, N and K without remainder
 
-const uint TILE4 = 8;     // vec4 along M and N
-const uint DEPTH = 16;    // along K
-const uint DEPTH4 = 4;
+const uint THREADS_M = TILE_M / RESULTS_M;
+const uint THREADS_N = TILE_N / RESULTS_N;
+const uint THREADS = THREADS_M * THREADS_N;  // the size of the workgroup
+const uint BLOCKS_M = RESULTS_M / 4;
+const uint BLOCKS_N = RESULTS_N / 4;
+// One vec4 of padding a row spreads the banks.
+const uint ROW_A = TILE_M / 4 + 1;
+const uint ROW_B = TILE_N / 4 + 1;
+// vec4 that an invocation moves of a tile.
+const uint MOVES_A = TILE_M * DEPTH / 4 / THREADS;
+const uint MOVES_B = TILE_N * DEPTH / 4 / THREADS;
 
-// [k][m / 4] and [k][n / 4]; one vec4 of padding a row spreads the banks.
-shared vec4 tile_a[DEPTH * (TILE4 + 1)];
-shared vec4 tile_b[DEPTH * (TILE4 + 1)];
+// [slot][k][m / 4] and [slot][k][n / 4], two slots.
+shared vec4 tile_a[2 * DEPTH * ROW_A];
+shared vec4 tile_b[2 * DEPTH * ROW_B];
 
 vec4 keep_below(vec4 value, uint first, uint end) {
     return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
 }
 
-// Moves a tile whose rows run along K: 128 vec4, two an invocation; outside of the matrix 0. The
-// macros' own names end in _, so that no argument can mean one of them.
-#define LOAD_ROWS(tile, source, base, stride, first4, columns, k0, k_end)                       \
-    for (uint part_ = 0; part_ < 2; ++part_) {                                                  \
-        uint item_ = part_ * 64 + gl_LocalInvocationID.x;                                       \
-        uint k_ = item_ / TILE4;                                                                \
-        uint column4_ = first4 + item_ % TILE4;                                                 \
-        vec4 value_ = vec4(0.0);                                                                \
-        if (k0 + k_ < k_end && column4_ < stride)                                               \
-            value_ = source[base + (k0 + k_) * stride + column4_];                              \
-        tile[k_ * (TILE4 + 1) + item_ % TILE4] = keep_below(value_, 4 * column4_, columns);     \
-    }
+// An operand of the product: its matrix of `lines` lines along M or N, and the tile's first line.
+// `along_k`: its rows run along K, else along M or N.
+struct Operand {
+    bool is_a;
+    bool along_k;
+    uint base;
+    uint stride;
+    uint lines;
+    uint first;
+};
 
-// Moves a tile whose rows run along M or N, transposing it.
-#define LOAD_COLUMNS(tile, source, base, stride, first, rows, k0, k_end)                        \
-    for (uint part_ = 0; part_ < 2; ++part_) {                                                  \
-        uint item_ = part_ * 64 + gl_LocalInvocationID.x;                                       \
-        uint row_ = item_ / DEPTH4;                                                             \
-        uint k4_ = item_ % DEPTH4;                                                              \
-        vec4 value_ = vec4(0.0);                                                                \
-        if (first + row_ < rows && k0 + 4 * k4_ < k_end)                                        \
-            value_ = keep_below(source[base + (first + row_) * stride + k0 / 4 + k4_],          \
-                                k0 + 4 * k4_, k_end);                                           \
-        for (uint i_ = 0; i_ < 4; ++i_)                                                         \
-            tile[(4 * k4_ + i_) * (TILE4 + 1) + row_ / 4][row_ % 4] = value_[i_];               \
+vec4 element4(const Operand o, uint index) {
+    if (o.is_a) return a[index];
+    return b[index];
+}
+
+// The vec4 number `item` of the tile that begins at k0; outside of the matrix 0.
+vec4 fetch(const Operand o, uint tile, uint item, uint k0, uint end) {
+    if (o.along_k) {
+        uint line = o.first + item / (DEPTH / 4);
+        uint k = k0 + 4 * (item % (DEPTH / 4));
+        if (ALIGNED != 0) return element4(o, o.base + line * o.stride + k / 4);
+        if (line >= o.lines || k >= end) return vec4(0.0);
+        return keep_below(element4(o, o.base + line * o.stride + k / 4), k, end);
+    }
+    uint line4 = o.first / 4 + item % (tile / 4);
+    uint k = k0 + item / (tile / 4);
+    if (ALIGNED != 0) return element4(o, o.base + k * o.stride + line4);
+    if (line4 >= o.stride || k >= end) return vec4(0.0);
+    return keep_below(element4(o, o.base + k * o.stride + line4), 4 * line4, o.lines);
+}
+
+// Puts it into shared memory as [k][line], so that a product reads four lines at once.
+#define STAGE(shared_tile, row, o, tile, item, slot, value)                                 \
+    if (o.along_k) {                                                                          \
+        uint line_ = item / (DEPTH / 4);                                                      \
+        uint k_ = slot * DEPTH + 4 * (item % (DEPTH / 4));                                  \
+        [[unroll]] for (uint i_ = 0; i_ < 4; ++i_)                                            \
+            shared_tile[(k_ + i_) * row + line_ / 4][line_ % 4] = value[i_];                  \
+    } else {                                                                                  \
+        shared_tile[(slot * DEPTH + item / (tile / 4)) * row + item % (tile / 4)] = value;  \
     }
 
 void main() {
-    uint row4 = gl_WorkGroupID.y * TILE4;
-    uint column4 = gl_WorkGroupID.x * TILE4;
-    uint my_row4 = gl_LocalInvocationID.x / TILE4;
-    uint my_column4 = gl_LocalInvocationID.x % TILE4;
-    uint a_base = replica_number() * p.a_replica;
-    uint b_base = replica_number() * p.b_replica;
+    uint thread = gl_LocalInvocationID.x;
+    uint my_row4 = thread / THREADS_N;
+    uint my_column4 = thread % THREADS_N;
+    uint row4 = gl_WorkGroupID.y * (TILE_M / 4);
+    uint column4 = gl_WorkGroupID.x * (TILE_N / 4);
+    const Operand left = Operand(true, TRANSPOSE_A == 0, replica_number() * p.a_replica, p.a_stride,
+                                 p.m, 4 * row4);
+    const Operand right = Operand(false, TRANSPOSE_B != 0, replica_number() * p.b_replica,
+                                  p.b_stride, p.n, 4 * column4);
+    bool sum_a = TRANSPOSE_A != 0 && p.sum_a != 0 && gl_WorkGroupID.x == 0;
 
-    vec4 sum[4];
-    for (uint i = 0; i < 4; ++i) sum[i] = vec4(0.0);
-    vec4 a_sum = vec4(0.0);
-    uint begin = split_number() * p.k_per_split;
-    uint end = min(begin + p.k_per_split, p.k);
-    for (uint k0 = begin; k0 < end; k0 += DEPTH) {
-        if (TRANSPOSE_A != 0) {
-            LOAD_ROWS(tile_a, a, a_base, p.a_stride, row4, p.m, k0, end)
-        } else {
-            LOAD_COLUMNS(tile_a, a, a_base, p.a_stride, 4 * row4, p.m, k0, end)
+    vec4 sum[RESULTS_M * BLOCKS_N];
+    vec4 a_sum[BLOCKS_M];
+    vec4 next_a[MOVES_A];
+    vec4 next_b[MOVES_B];
+    [[unroll]] for (uint i = 0; i < RESULTS_M * BLOCKS_N; ++i) sum[i] = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < BLOCKS_M; ++i) a_sum[i] = vec4(0.0);
+    uint end = min((split_number() + 1) * p.k_per_split, p.k);
+    uint k0 = split_number() * p.k_per_split;
+    uint slot = 0;
+    bool first = true;
+    // One turn more than there are tiles: a turn moves the next tile and multiplies the present one.
+    for (;; k0 += DEPTH) {
+        bool more = k0 < end;
+        [[unroll]] for (uint i = 0; i < MOVES_A; ++i) {
+            if (more) next_a[i] = fetch(left, TILE_M, i * THREADS + thread, k0, end);
         }
-        if (TRANSPOSE_B != 0) {
-            LOAD_COLUMNS(tile_b, b, b_base, p.b_stride, 4 * column4, p.n, k0, end)
-        } else {
-            LOAD_ROWS(tile_b, b, b_base, p.b_stride, column4, p.n, k0, end)
+        [[unroll]] for (uint i = 0; i < MOVES_B; ++i) {
+            if (more) next_b[i] = fetch(right, TILE_N, i * THREADS + thread, k0, end);
+        }
+        if (!first) {
+            for (uint k = 0; k < DEPTH; ++k) {
+                uint at = (1 - slot) * DEPTH + k;
+                vec4 x[BLOCKS_M];
+                vec4 y[BLOCKS_N];
+                [[unroll]] for (uint i = 0; i < BLOCKS_M; ++i)
+                    x[i] = tile_a[at * ROW_A + my_row4 + i * THREADS_M];
+                [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j)
+                    y[j] = tile_b[at * ROW_B + my_column4 + j * THREADS_N];
+                [[unroll]] for (uint i = 0; i < RESULTS_M; ++i) {
+                    [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j)
+                        sum[i * BLOCKS_N + j] =
+                            fma(vec4(x[i / 4][i % 4]), y[j], sum[i * BLOCKS_N + j]);
+                }
+                if (sum_a) {
+                    [[unroll]] for (uint i = 0; i < BLOCKS_M; ++i) a_sum[i] += x[i];
+                }
+            }
+        }
+        if (!more) break;
+        // This slot was last read before the barrier of the turn before.
+        [[unroll]] for (uint i = 0; i < MOVES_A; ++i) {
+            uint item = i * THREADS + thread;
+            STAGE(tile_a, ROW_A, left, TILE_M, item, slot, next_a[i])
+        }
+        [[unroll]] for (uint i = 0; i < MOVES_B; ++i) {
+            uint item = i * THREADS + thread;
+            STAGE(tile_b, ROW_B, right, TILE_N, item, slot, next_b[i])
         }
         barrier();
-        for (uint kk = 0; kk < DEPTH; ++kk) {
-            vec4 x = tile_a[kk * (TILE4 + 1) + my_row4];
-            vec4 y = tile_b[kk * (TILE4 + 1) + my_column4];
-            for (uint i = 0; i < 4; ++i) sum[i] = fma(vec4(x[i]), y, sum[i]);
-            a_sum += x;
-        }
-        barrier();
+        slot = 1 - slot;
+        first = false;
     }
-    for (uint i = 0; i < 4; ++i) store(4 * (row4 + my_row4) + i, column4 + my_column4, sum[i]);
-    if (p.sum_a != 0 && column4 + my_column4 == 0) {
-        for (uint i = 0; i < 4; ++i) store_bias_gradient(4 * (row4 + my_row4) + i, a_sum[i]);
+    [[unroll]] for (uint i = 0; i < RESULTS_M; ++i) {
+        uint row = 4 * (row4 + my_row4 + i / 4 * THREADS_M) + i % 4;
+        [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j)
+            store(row, column4 + my_column4 + j * THREADS_N, sum[i * BLOCKS_N + j]);
+    }
+    if (sum_a && my_column4 == 0) {
+        [[unroll]] for (uint i = 0; i < RESULTS_M; ++i)
+            store_bias_gradient(4 * (row4 + my_row4 + i / 4 * THREADS_M) + i % 4,
+                                a_sum[i / 4][i % 4]);
     }
 }

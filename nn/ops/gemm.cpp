@@ -138,22 +138,27 @@ void Gemm::lower(Lowering& l) const {
   const GemmSizes sizes = sizes_of(form_, la.rows, la.columns, lb.rows, lb.columns);
   const GemmVariant variant = choose_variant(l, form_, sizes);
   const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
-  lower_product(l, sizes, variant, sum);
-  lower_split_sum(l, fmt::format("{} gemm {}", label, to_string(form_)), sum);
+  const bool split = variant.splits > 1;
+  const SplitEpilogue last = {.bias = epilogue_.bias,
+                              .activation = epilogue_.activation,
+                              .gradient_activation = epilogue_.gradient_activation,
+                              .gradient_output = epilogue_.gradient_output};
+  lower_product(l, sizes, variant, sum, split ? SplitEpilogue{} : last);
+  lower_split_sum(l, fmt::format("{} gemm {}", label, to_string(form_)), sum, last);
 }
 
 void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant& variant,
-                         const SplitSum& sum) const {
+                         const SplitSum& sum, const SplitEpilogue& epilogue) const {
   const Layout la = l.layout(a()), lb = l.layout(b()), lc = l.layout(c());
-  const ValueId bias = epilogue_.bias, output = epilogue_.gradient_output;
+  const ValueId bias = epilogue.bias, output = epilogue.gradient_output;
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id); };
   PlannedDispatch product;
   product.label = fmt::format("{} gemm {}", label, to_string(form_));
   product.shader = variant.shader;
   product.constants = gemm_constants(variant, form_);
   product.constants[1] = bias != kNoValue ? 1 : 0;
-  product.constants[2] = static_cast<std::uint32_t>(epilogue_.activation.kind);
-  product.constants[3] = static_cast<std::uint32_t>(epilogue_.gradient_activation.kind);
+  product.constants[2] = static_cast<std::uint32_t>(epilogue.activation.kind);
+  product.constants[3] = static_cast<std::uint32_t>(epilogue.gradient_activation.kind);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   product.bindings = {l.read(a()),
                       l.read(b()),
@@ -177,8 +182,8 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
       .splits = variant.splits,
       .k_per_split = to_u32(variant.k_per_split),
       .split_stride = variant.splits > 1 ? to_u32(sum.split_elements / 4) : 0,
-      .alpha = epilogue_.activation.kind != Activation::none ? epilogue_.activation.alpha
-                                                             : epilogue_.gradient_activation.alpha,
+      .alpha = epilogue.activation.kind != Activation::none ? epilogue.activation.alpha
+                                                            : epilogue.gradient_activation.alpha,
       .sum_a = epilogue_.column_sum != kNoValue ? 1u : 0u});
   product.groups = {to_u32(divide_up(sizes.n, variant.tile_columns)),
                     to_u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};

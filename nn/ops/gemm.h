@@ -12,6 +12,7 @@ namespace vktrain::nn {
 
 struct GemmSizes;
 struct GemmVariant;
+struct SplitEpilogue;
 struct SplitSum;
 
 enum class GemmForm {
@@ -49,7 +50,7 @@ class Gemm : public Operation {
 
  private:
   void lower_product(Lowering& lowering, const GemmSizes& sizes, const GemmVariant& variant,
-                     const SplitSum& sum) const;
+                     const SplitSum& sum, const SplitEpilogue& epilogue) const;
 
   GemmForm form_;
   GemmEpilogue epilogue_;

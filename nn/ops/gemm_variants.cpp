@@ -16,6 +16,8 @@ constexpr std::int64_t kGpuGroups = 256;
 constexpr std::int64_t kLeastDepth = 64;  // of K per split
 constexpr std::uint32_t kShuffleLanes = 8;
 
+std::uint32_t to_word(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+
 void split_k(GemmVariant& variant, const GemmSizes& sizes, std::int64_t wanted_groups) {
   const std::int64_t tiles =
       divide_up(sizes.m, variant.tile_rows) * divide_up(sizes.n, variant.tile_columns);
@@ -67,27 +69,97 @@ std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes)
   return variants;
 }
 
-GemmVariant tiled_variant(GemmForm form, const GemmSizes& sizes) {
-  GemmVariant variant = {.name = "tiled 32x32",
-                         .shader = "gemm_tiled",
-                         .tile_rows = 32,
-                         .tile_columns = 32,
-                         .k_per_split = sizes.k};
-  if (form == GemmForm::tn) split_k(variant, sizes, kGpuGroups);
+// Of the "tiled" kernels; results of one invocation.
+struct Tiling {
+  std::int64_t rows, columns;
+  std::uint32_t result_rows, result_columns;
+  std::uint32_t depth;  // of K at a time
+
+  constexpr std::uint32_t invocations() const {
+    return static_cast<std::uint32_t>(rows / result_rows * columns / result_columns);
+  }
+  // Two tiles of each operand, with a vec4 of padding a row; bytes.
+  std::uint64_t shared_memory() const {
+    return 2 * std::uint64_t{depth} * static_cast<std::uint64_t>(rows / 4 + columns / 4 + 2) * 16;
+  }
+  bool fits(const runtime::DeviceProfile& device) const {
+    return invocations() <= device.max_workgroup_invocations &&
+           invocations() <= device.max_workgroup_size[0] &&
+           shared_memory() <= device.max_shared_memory;
+  }
+  bool aligned(const GemmSizes& sizes) const {
+    return sizes.m % rows == 0 && sizes.n % columns == 0 && sizes.k % depth == 0;
+  }
+  std::int64_t workgroups(const GemmSizes& sizes) const {
+    return divide_up(sizes.m, rows) * divide_up(sizes.n, columns);
+  }
+};
+
+constexpr Tiling kSmallestTiling = {32, 32, 4, 4, 16};
+// The larger tile does more per load; the last one fits every device.
+constexpr Tiling kTilings[] = {{128, 128, 8, 8, 8},
+                               {128, 64, 8, 8, 8},
+                               {64, 64, 8, 4, 8},
+                               {64, 64, 4, 4, 16},
+                               kSmallestTiling};
+
+// Every invocation moves as many whole vec4 of a tile as any other.
+constexpr bool shares_evenly(const Tiling& tiling) {
+  const std::int64_t threads = tiling.invocations();
+  return tiling.rows * tiling.depth / 4 % threads == 0 &&
+         tiling.columns * tiling.depth / 4 % threads == 0;
+}
+static_assert(std::ranges::all_of(kTilings, shares_evenly));
+
+GemmVariant tiled_variant(const Tiling& tiling, const GemmSizes& sizes, bool split) {
+  const bool aligned = tiling.aligned(sizes);
+  GemmVariant variant = {
+      .name = fmt::format("tiled {}x{} by {}x{}{}", tiling.rows, tiling.columns, tiling.result_rows,
+                          tiling.result_columns, aligned ? " aligned" : ""),
+      .shader = "gemm_tiled",
+      .workgroup = tiling.invocations(),
+      .tile_rows = tiling.rows,
+      .tile_columns = tiling.columns,
+      .k_per_split = sizes.k,
+      .constants = {to_word(tiling.rows), to_word(tiling.columns), tiling.result_rows,
+                    tiling.result_columns, tiling.depth, aligned ? 1u : 0u}};
+  if (split) split_k(variant, sizes, kGpuGroups);
   return variant;
+}
+
+// The largest tile that gives the device enough workgroups is proposed, else the smallest, with K
+// split where that is possible.
+std::vector<GemmVariant> tiled_variants(const GemmSizes& sizes,
+                                        const runtime::DeviceProfile& device) {
+  std::vector<GemmVariant> enough, split, few;
+  for (const Tiling& tiling : kTilings) {
+    // The smallest one is within the limits that Vulkan guarantees.
+    if (!tiling.fits(device) && &tiling != std::end(kTilings) - 1) continue;
+    GemmVariant whole = tiled_variant(tiling, sizes, false);
+    if (tiling.workgroups(sizes) >= kGpuGroups / 2) {
+      enough.push_back(std::move(whole));
+      continue;
+    }
+    few.insert(few.begin(), std::move(whole));
+    GemmVariant parts = tiled_variant(tiling, sizes, true);
+    if (parts.splits > 1) split.insert(split.begin(), std::move(parts));
+  }
+  enough.insert(enough.end(), split.begin(), split.end());
+  enough.insert(enough.end(), few.begin(), few.end());
+  return enough;
 }
 
 }  // namespace
 
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device) {
-  const bool cpu = device.kind == runtime::DeviceKind::cpu;
+  if (device.kind != runtime::DeviceKind::cpu) return tiled_variants(sizes, device);
   std::vector<GemmVariant> variants;
-  if (cpu && device.subgroup_shuffle && device.subgroup_size == kShuffleLanes) {
+  if (device.subgroup_shuffle && device.subgroup_size == kShuffleLanes) {
     variants = shuffle_variants(form, sizes);
   }
   variants.push_back(register_variant(form, sizes));
-  variants.insert(cpu ? variants.end() : variants.begin(), tiled_variant(form, sizes));
+  variants.push_back(tiled_variant(kSmallestTiling, sizes, form == GemmForm::tn));
   return variants;
 }
 
@@ -96,6 +168,7 @@ std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm f
   if (variant.shader == "gemm_tiled") {
     constants.push_back(form == GemmForm::tn ? 1 : 0);
     constants.push_back(form == GemmForm::nt ? 1 : 0);
+    constants.insert(constants.end(), variant.constants.begin(), variant.constants.end());
   } else if (variant.shader.starts_with("gemm_shuffle")) {
     constants.push_back(static_cast<std::uint32_t>(variant.tile_rows));
   }

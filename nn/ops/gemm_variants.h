@@ -23,12 +23,14 @@ struct GemmVariant {
   std::int64_t tile_columns = 0;
   std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
+  std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 6 on
 };
 
 // The kernels within the device's limits, the proposal first: register tiles on CPU drivers (by
-// shuffles where a subgroup has 8 lanes), shared-memory tiles elsewhere. K is split only for the
-// weight gradient (tn), where M x N has too few tiles to fill the device. The list never depends on
-// the number of replicas, so that a replica's bits equal those of a single run.
+// shuffles where a subgroup has 8 lanes), shared-memory tiles elsewhere, the largest first that
+// fill the device. K is split where M x N has too few tiles for that, on CPU drivers only for the
+// weight gradient (tn). The list never depends on the number of replicas, so that a replica's bits
+// equal those of a single run.
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device);
 

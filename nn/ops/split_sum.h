@@ -6,8 +6,18 @@
 #include <string>
 
 #include "nn/lowering.h"
+#include "nn/ops/activation.h"
 
 namespace vktrain::nn {
+
+// Applied to the sum, not to its parts, see GemmEpilogue; absent ones are kNoValue or
+// Activation::none.
+struct SplitEpilogue {
+  ValueId bias = kNoValue;
+  ActivationSpec activation;
+  ActivationSpec gradient_activation;
+  ValueId gradient_output = kNoValue;
+};
 
 // Memory of the partial results: per replica [splits][result, then the vector].
 struct SplitSum {
@@ -29,6 +39,7 @@ struct SplitSum {
 SplitSum make_split_sum(Lowering& l, ValueId result, ValueId vector, std::uint32_t splits);
 
 // Adds the second pass; nothing without splits.
-void lower_split_sum(Lowering& l, const std::string& label, const SplitSum& sum);
+void lower_split_sum(Lowering& l, const std::string& label, const SplitSum& sum,
+                     const SplitEpilogue& epilogue = {});
 
 }  // namespace vktrain::nn

@@ -208,6 +208,84 @@ INSTANTIATE_TEST_SUITE_P(Families, GemmTest,
                                                                         : "Tiled";
                          });
 
+// All sizes of tiles, with remainders and without: the aligned ones do not check bounds.
+class GemmTilingTest : public OpTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  OpCase make_case(const Sizes& sizes, bool fused, std::uint64_t seed) {
+    OpCase c;
+    c.batch = sizes.batch;
+    c.columns = sizes.in;
+    c.seed = seed;
+    c.tolerance = gemm_tolerance;
+    c.build = [out = sizes.out](Graph& graph, ValueId x) {
+      const ValueId hidden = linear(graph, x, {.out = out}, "1");
+      return linear(graph, activation(graph, hidden, {Activation::tanh}, "2"), {.out = out}, "3");
+    };
+    if (fused) c.rewrite = [](Graph& graph) { fuse(graph); };
+    c.plan_for = gpu_profile(device().profile());
+    c.kernel = GetParam();
+    return c;
+  }
+};
+
+// In the last ones K is split, so that the second pass has the epilogues.
+TEST_P(GemmTilingTest, MatchesReference) {
+  std::uint64_t seed = 200;
+  for (const Sizes& sizes :
+       {Sizes{1, 1, 1}, {1030, 65, 17}, {129, 67, 200}, {130, 132, 260}, {256, 128, 128}}) {
+    ++seed;
+    check(make_case(sizes, seed % 2 == 0, seed));
+    check(make_case(sizes, seed % 2 != 0, seed));
+  }
+}
+
+// Whole tiles take the kernels for them, and K is split in all forms.
+TEST_P(GemmTilingTest, RunsTheKernelItIsMeantToTest) {
+  const OpGraph ops(make_case({256, 128, 128}, true, 1));
+  OpRun run(device(), ops, 256, 1);
+  std::set<std::string> families;
+  for (const VariantQuestion& question : run.plan().questions()) {
+    const std::string& name = question.candidates[run.plan().options().variants->choose(question)];
+    EXPECT_TRUE(name.starts_with(std::string(GetParam()) + " aligned split")) << name;
+    families.insert(question.family);
+  }
+  EXPECT_EQ(families.size(), 3u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tilings, GemmTilingTest,
+                         ::testing::Values("tiled 128x128 by 8x8", "tiled 128x64 by 8x8",
+                                           "tiled 64x64 by 8x4", "tiled 64x64 by 4x4",
+                                           "tiled 32x32 by 4x4"),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           std::erase(name, ' ');
+                           return name;
+                         });
+
+// A device with the least limits that Vulkan allows gets kernels within them only.
+TEST(GemmVariants, StayWithinTheDevicesLimits) {
+  runtime::DeviceProfile least;
+  least.kind = runtime::DeviceKind::integrated;
+  least.max_workgroup_invocations = 128;
+  least.max_workgroup_size = {128, 128, 64};
+  least.max_shared_memory = 16384;
+  runtime::DeviceProfile large = least;
+  large.max_workgroup_invocations = 1024;
+  large.max_workgroup_size = {1024, 1024, 64};
+  large.max_shared_memory = 49152;
+  const GemmSizes sizes = {4096, 4096, 4096};
+  for (const GemmForm form : {GemmForm::nt, GemmForm::nn, GemmForm::tn}) {
+    const std::vector<GemmVariant> few = gemm_candidates(form, sizes, least);
+    for (const GemmVariant& variant : few) EXPECT_LE(variant.workgroup, 128u) << variant.name;
+    EXPECT_EQ(few.front().name, "tiled 128x64 by 8x8 aligned");
+    EXPECT_EQ(gemm_candidates(form, sizes, large).front().name, "tiled 128x128 by 8x8 aligned");
+    EXPECT_GT(gemm_candidates(form, sizes, large).size(), few.size());
+    // Too few of the large tiles to fill a GPU.
+    EXPECT_EQ(gemm_candidates(form, {512, 100, 784}, large).front().name,
+              "tiled 32x32 by 4x4 split 4");
+  }
+}
+
 // Every split has work, and together they cover K once.
 TEST(GemmVariants, SplitsCoverK) {
   runtime::DeviceProfile profile;

@@ -209,7 +209,7 @@ std::vector<std::pair<std::int64_t, std::int64_t>> odd_shapes(std::size_t count,
   return shapes;
 }
 
-OpGraph::OpGraph(const OpCase& c) : plan_for(c.plan_for) {
+OpGraph::OpGraph(const OpCase& c) : plan_for(c.plan_for), kernel(c.kernel) {
   x = graph.add_external("input", {kBatch, c.columns}, DType::f32, false);
   if (c.input_gradient) {
     const ValueId bias =
@@ -240,6 +240,29 @@ OpGraph::OpGraph(const OpCase& c) : plan_for(c.plan_for) {
   }
 }
 
+namespace {
+
+PlanOptions plan_options(const runtime::Device& device, const OpGraph& ops,
+                         const ParameterLayout& layout, std::int64_t batch,
+                         std::uint32_t replicas) {
+  PlanOptions options = {
+      .batch = batch, .replicas = replicas, .keep_all = true, .plan_for = ops.plan_for};
+  if (ops.kernel.empty()) return options;
+  VariantChoices choices;
+  const Plan proposed(ops.graph, layout, device.profile(), options);
+  for (const VariantQuestion& question : proposed.questions()) {
+    const auto found = std::ranges::find_if(
+        question.candidates, [&](const std::string& name) { return name.starts_with(ops.kernel); });
+    if (found != question.candidates.end()) {
+      choices.answer(question.family, question.shape, *found);
+    }
+  }
+  options.variants = std::make_shared<const VariantChoices>(std::move(choices));
+  return options;
+}
+
+}  // namespace
+
 OpRun::OpRun(runtime::Device& device, const OpGraph& ops, std::int64_t batch,
              std::uint32_t replicas, std::uint32_t first)
     : device_(&device),
@@ -247,9 +270,8 @@ OpRun::OpRun(runtime::Device& device, const OpGraph& ops, std::int64_t batch,
       batch_(batch),
       replicas_(replicas),
       storage_(device, ops.parameters, replicas, 0),
-      executable_(
-          device, ops.graph, storage_,
-          {.batch = batch, .replicas = replicas, .keep_all = true, .plan_for = ops.plan_for}) {
+      executable_(device, ops.graph, storage_,
+                  plan_options(device, ops, storage_.layout(), batch, replicas)) {
   poison();
   for (std::uint32_t replica = 0; replica < replicas; ++replica) {
     for (const auto& [id, words] : ops.inputs[first + replica]) write(id, words, replica);

@@ -54,6 +54,9 @@ struct OpCase {
   std::function<void(nn::Graph&)> rewrite = nullptr;
   // See PlanOptions::plan_for.
   std::optional<runtime::DeviceProfile> plan_for = std::nullopt;
+  // Every operation that has such a candidate takes the first one whose name begins so; empty: the
+  // proposals.
+  std::string kernel = "";
   // Initial words of an external, parameter or state; nullopt: N(0, 1), or 0 for integers.
   std::function<std::optional<std::vector<std::uint32_t>>(const nn::Value&, std::size_t count,
                                                           std::uint32_t replica, nn::PhiloxRng&)>
@@ -84,6 +87,7 @@ class OpGraph {
   nn::ParameterSet parameters;
   nn::Graph graph{parameters};
   std::optional<runtime::DeviceProfile> plan_for;
+  std::string kernel;
   nn::ValueId x = nn::kNoValue, y = nn::kNoValue, loss = nn::kNoValue;
   std::vector<std::map<nn::ValueId, std::vector<std::uint32_t>>> inputs;  // [replica]
 };
