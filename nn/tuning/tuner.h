@@ -1,0 +1,87 @@
+// Finds the fastest kernels for the shapes of a plan by measuring them on the device, within a
+// budget of time; checks the winners against the double-precision reference, and remembers them.
+//
+// What could not be measured within the budget is remembered as the device profile's proposal, so
+// that a second run takes the same kernels, and with them the same order of every sum, as the
+// first.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "nn/plan.h"
+#include "nn/tuning/contest.h"
+#include "nn/tuning/tuning_store.h"
+#include "nn/tuning/variant_choices.h"
+
+namespace vktrain::nn {
+
+enum class TuningMode {
+  off,    // the proposals
+  quick,  // measures what is not remembered, until the budget is spent
+  full,   // also what quick had no time for; longer, without a budget
+};
+std::optional<TuningMode> parse_tuning_mode(std::string_view text);
+
+struct TuningOptions {
+  TuningMode mode = TuningMode::off;
+  double budget_seconds = 2.0;
+  double margin = 0.03;  // by which a candidate must beat the proposal
+  // Of the remembered kernels; absent: none are remembered.
+  std::optional<std::filesystem::path> cache_folder = std::nullopt;
+};
+
+struct TuningSummary {
+  std::size_t measured = 0;    // questions
+  std::size_t unmeasured = 0;  // for which the budget left no time
+  double seconds = 0;
+  bool remembered = false;
+};
+// "tuned 9 kernels in 1.8 s; remembered for this device"; empty when nothing was measured.
+std::string to_string(const TuningSummary& summary);
+
+class Tuner {
+ public:
+  // The device must outlive the tuner. `log` is told of kernels that fail and files that are
+  // ignored.
+  Tuner(runtime::Device& device, const TuningOptions& options, TuningLog log = nullptr);
+
+  // The budget and the summary begin anew, the kernels stay: a training or evaluation starts.
+  void begin();
+
+  // Answers to these questions and to all before them.
+  std::shared_ptr<const VariantChoices> choices_for(std::span<const VariantQuestion> questions);
+  // Plans the graph, asks, and puts the answers into the options.
+  PlanOptions tuned(const Graph& graph, const ParameterLayout& parameters, PlanOptions options);
+
+  // Since the beginning.
+  const TuningSummary& summary() const { return summary_; }
+  // The kernels of all questions since the beginning, tuned or proposed.
+  const std::map<VariantChoices::Key, std::string>& used() const { return used_; }
+  const TuningOptions& options() const { return options_; }
+
+ private:
+  bool needs_measuring(const VariantQuestion& question) const;
+  void measure(std::span<const VariantQuestion* const> questions);
+  std::optional<std::size_t> winner(const VariantQuestion& question, const ContestOptions& options);
+  double budget_left() const;
+
+  runtime::Device* device_;
+  TuningOptions options_;
+  TuningLog log_;
+  TuningStore store_;
+  TunedKernels kernels_;
+  std::map<VariantChoices::Key, std::string> used_;
+  TuningSummary summary_;
+};
+
+// Without a tuner the options as they are.
+PlanOptions tuned_options(Tuner* tuner, const Graph& graph, const ParameterLayout& parameters,
+                          PlanOptions options);
+
+}  // namespace vktrain::nn

@@ -1,0 +1,48 @@
+// What the tuner found on a device, remembered in the user's cache: a JSON file for each device,
+// driver and set of shaders. A file that is damaged or of another device is ignored and rewritten.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "nn/tuning/variant_choices.h"
+#include "runtime/device.h"
+
+namespace vktrain::nn {
+
+struct TunedKernel {
+  std::string name;       // of the candidate
+  bool measured = false;  // false: the proposal, taken because the budget was spent
+
+  bool operator==(const TunedKernel&) const = default;
+};
+using TunedKernels = std::map<VariantChoices::Key, TunedKernel>;
+
+// The kernels of `ours` over those of `theirs`, but measured ones before proposals.
+TunedKernels merge(const TunedKernels& ours, const TunedKernels& theirs);
+
+class TuningStore {
+ public:
+  // Without a folder nothing is remembered.
+  TuningStore(std::optional<std::filesystem::path> folder, const runtime::DeviceProfile& device);
+
+  // Empty when there is no file; a file that cannot be used is empty, too, and `problem` tells why.
+  TunedKernels load();
+  // Merges with what the file holds by now, which another process may have written, and replaces it
+  // atomically. Whether it is remembered; if not, `problem` tells why unless there is no folder.
+  bool save(const TunedKernels& kernels);
+
+  const std::string& problem() const { return problem_; }
+  const std::string& file_name() const { return file_name_; }
+
+ private:
+  std::optional<std::filesystem::path> folder_;
+  // Device, driver, its version, and a hash of the program's shaders.
+  std::map<std::string, std::string> owner_;
+  std::string file_name_;
+  std::string problem_;
+};
+
+}  // namespace vktrain::nn
