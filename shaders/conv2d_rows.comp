@@ -1,6 +1,6 @@
 // Convolution forward, and its data gradient in gather form: the same sum with the roles of the
-// channels exchanged and the kernel read backwards. An invocation makes COLUMNS columns of one row
-// of CHANNELS result channels of one image; see conv2d_rows.glsl.
+// channels exchanged and the kernel read backwards. An invocation makes COLUMNS columns of ROWS
+// rows of CHANNELS result channels; see conv2d_rows.glsl.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -15,12 +15,13 @@ layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by th
 layout(constant_id = 12) const uint DATA_GRADIENT = 0;
 layout(constant_id = 13) const uint CHANNELS = 1;      // of the result, per invocation
 layout(constant_id = 14) const uint COLUMNS = 1;       // of the result, per invocation
-layout(constant_id = 15) const uint TILES = 1;         // invocations along a row of the result
+layout(constant_id = 15) const uint TILES = 1;         // of a row of the result
 layout(constant_id = 16) const uint SOURCE_WIDTH = 1;
 layout(constant_id = 17) const uint RESULT_WIDTH = 1;
 // Floats that one load or store moves: 1, 2 or 4, as the width of the rows allows.
 layout(constant_id = 18) const uint LOAD = 1;
 layout(constant_id = 19) const uint STORE = 1;
+layout(constant_id = 20) const uint ROWS = 1;  // of the result (or tiles of them), per invocation
 
 layout(set = 0, binding = 0, std430) readonly buffer Source1 { float source1[]; };
 layout(set = 0, binding = 0, std430) readonly buffer Source2 { vec2 source2[]; };
@@ -31,6 +32,8 @@ layout(set = 0, binding = 2, std430) writeonly buffer Result2 { vec2 result2[]; 
 layout(set = 0, binding = 2, std430) writeonly buffer Result4 { vec4 result4[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { float bias[]; };
 layout(set = 0, binding = 4, std430) readonly buffer Output1 { float output1[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Output2 { vec2 output2[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Output4 { vec4 output4[]; };
 
 // In elements.
 layout(push_constant, std430) uniform Push {
@@ -78,131 +81,184 @@ bool source_row_of(uint row, uint i, out uint source_row) {
     return exists && source_row < p.source_height;
 }
 
-// A shuffle with a constant lane is one permutation in lavapipe; a broadcast of it is a loop that
-// looks for the first active lane, about 60 instructions.
-float from_lane(float value, uint lane) { return subgroupShuffle(value, lane); }
-
 // Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp keeps to them.
-const uint MAX_CHANNELS = 8;  // one for each lane
-const uint MAX_COLUMNS = 32;
+const uint MAX_CHANNELS = 16;
+const uint MAX_COLUMNS = 32;  // of all rows
 const uint MAX_KERNEL_WIDTH = 8;
+const uint LANE_CHANNELS = (CHANNELS + LANES - 1) / LANES;  // whose weights and bias a lane loads
 
-// The source columns that the tile reads in the row that begins at `base`; outside of the row 0. A
-// macro, so that the array stays the caller's own.
-#define LOAD_SEGMENT(segment, base)                                                             \
-    [[unroll]] for (uint k_ = 0; k_ < MAX_SPAN; ++k_) segment[k_] = 0.0;                        \
-    if (TILES == 1) {                                                                           \
-        [[unroll]] for (uint k_ = 0; k_ < SOURCE_WIDTH; k_ += LOAD) {                           \
-            vec4 loaded_;                                                                       \
-            if (LOAD == 4) {                                                                    \
-                loaded_ = source4[(base + k_) / 4];                                             \
-            } else if (LOAD == 2) {                                                             \
-                loaded_.xy = source2[(base + k_) / 2];                                          \
-            } else {                                                                            \
-                loaded_.x = source1[base + k_];                                                 \
-            }                                                                                   \
-            [[unroll]] for (uint part_ = 0; part_ < LOAD; ++part_) {                            \
-                int place_ = int(k_ + part_) - first_relative();                                \
-                if (place_ >= 0 && place_ < int(MAX_SPAN)) segment[place_] = loaded_[part_];    \
-            }                                                                                   \
-        }                                                                                       \
-    } else {                                                                                    \
-        uint span_ = uint(relative(COLUMNS - 1, DATA_GRADIENT != 0 ? 0 : KERNEL_WIDTH - 1) -    \
-                          first_relative()) + 1;                                                \
-        [[unroll]] for (uint k_ = 0; k_ < span_; ++k_) {                                        \
-            int column_ = source_column0 + first_relative() + int(k_);                          \
-            if (column_ >= 0 && column_ < int(SOURCE_WIDTH)) segment[k_] = source1[base + column_]; \
-        }                                                                                       \
+// Source columns that a row of the result reads.
+uint span() {
+    uint last = DATA_GRADIENT != 0 ? 0 : KERNEL_WIDTH - 1;
+    return uint(relative(COLUMNS - 1, last) - first_relative()) + 1;
+}
+
+// The source columns that the tile reads in the row that begins at `base`; where the row does not
+// exist, and outside of it, 0. A macro, so that the array stays the caller's own.
+#define LOAD_SEGMENT(segment, at, base, exists, column0)                                          \
+    [[unroll]] for (uint k_ = 0; k_ < span(); ++k_) segment[(at) + k_] = 0.0;                     \
+    if (TILES == 1) {                                                                             \
+        [[unroll]] for (uint k_ = 0; k_ < SOURCE_WIDTH; k_ += LOAD) {                             \
+            vec4 loaded_ = vec4(0.0);                                                             \
+            if (LOAD == 4) {                                                                      \
+                loaded_ = source4[((base) + k_) / 4];                                             \
+            } else if (LOAD == 2) {                                                               \
+                loaded_.xy = source2[((base) + k_) / 2];                                          \
+            } else {                                                                              \
+                loaded_.x = source1[(base) + k_];                                                 \
+            }                                                                                     \
+            [[unroll]] for (uint part_ = 0; part_ < LOAD; ++part_) {                              \
+                int place_ = int(k_ + part_) - first_relative();                                  \
+                if (place_ >= 0 && place_ < int(span()))                                          \
+                    segment[(at) + place_] = (exists) ? loaded_[part_] : 0.0;                     \
+            }                                                                                     \
+        }                                                                                         \
+    } else {                                                                                      \
+        [[unroll]] for (uint k_ = 0; k_ < span(); ++k_) {                                         \
+            int column_ = (column0) + first_relative() + int(k_);                                 \
+            bool inside_ = (exists) && column_ >= 0 && column_ < int(SOURCE_WIDTH);               \
+            float loaded_ = source1[(base) + clamp(column_, 0, int(SOURCE_WIDTH) - 1)];           \
+            segment[(at) + k_] = inside_ ? loaded_ : 0.0;                                         \
+        }                                                                                         \
     }
 
 void main() {
     uint tile = group_index();
-    uint column0 = tile % TILES * COLUMNS;
-    tile /= TILES;
-    uint row = tile % p.result_height;
-    tile /= p.result_height;
     uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
     tile /= p.channel_tiles;
     uint group = tile % p.groups;
-    uint image = tile / p.groups * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+    uint first_item = (tile / p.groups * LANES + gl_LocalInvocationID.x) * ROWS;
+    uint items = p.batch * p.result_height * TILES;
 
-    int source_column0 = DATA_GRADIENT != 0 ? int(column0 / STRIDE_WIDTH) : int(column0 * STRIDE_WIDTH);
-    uint source_image = replica() * p.source_replica + min(image, p.batch - 1) * p.source_row;
+    uint row[ROWS];
+    uint image[ROWS];
+    uint column0[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        uint item = min(first_item + r, items - 1);
+        column0[r] = item % TILES * COLUMNS;
+        row[r] = item / TILES % p.result_height;
+        image[r] = item / TILES / p.result_height;
+    }
     uint source_plane = p.source_height * SOURCE_WIDTH;
+    uint source = replica() * p.source_replica + group * p.source_channels * source_plane;
     // Distance of the weights of two result channels and of two source channels.
     uint result_step = DATA_GRADIENT != 0 ? TAPS : p.weight_row;
     uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
     uint group_weights = (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
-    uint weights = replica() * p.weight_replica + group * group_weights;
+    uint weights[LANE_CHANNELS];
+    float lane_bias[LANE_CHANNELS];
+    [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
+        uint channel = min(channel0 + l * LANES + gl_LocalInvocationID.x, p.result_channels - 1);
+        weights[l] = replica() * p.weight_replica + group * group_weights + channel * result_step;
+        lane_bias[l] =
+            ADD_BIAS != 0
+                ? bias[replica() * p.bias_replica + group * p.result_channels + channel]
+                : 0.0;
+    }
 
-    float sum[MAX_CHANNELS * MAX_COLUMNS];  // [channel][column]
-    [[unroll]] for (uint o = 0; o < CHANNELS * COLUMNS; ++o) sum[o] = 0.0;
+    const uint PIXELS = ROWS * COLUMNS;
+    float sum[MAX_CHANNELS * MAX_COLUMNS];  // [channel][row][column]
+    [[unroll]] for (uint e = 0; e < CHANNELS * PIXELS; ++e) sum[e] = 0.0;
 
-    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a CPU
-    // driver moves all sums between registers and memory.
+    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a
+    // CPU driver moves all sums between registers and memory.
     for (uint turn = 0; turn < p.source_channels * KERNEL_HEIGHT; ++turn) {
         uint c = turn / KERNEL_HEIGHT;
         uint i = turn % KERNEL_HEIGHT;
-        uint source_row;
-        if (source_row_of(row, i, source_row)) {
-            uint plane = source_image + (group * p.source_channels + c) * source_plane;
-            float segment[MAX_SPAN];
-            LOAD_SEGMENT(segment, plane + source_row * SOURCE_WIDTH)
-            uint first = weights + c * source_step + i * KERNEL_WIDTH;
-            // Lane o loads the weights of channel o; the others get them by broadcast, because a load
-            // in a loop is one load per lane in lavapipe, whatever its address.
-            float lane_weight[MAX_KERNEL_WIDTH];
-            uint lane_channel = min(channel0 + gl_LocalInvocationID.x, p.result_channels - 1);
+        float segment[MAX_SPAN];  // [row][column of the source]
+        [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+            uint source_row;
+            bool exists = source_row_of(row[r], i, source_row);
+            uint plane = source + image[r] * p.source_row + c * source_plane;
+            int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
+                                                    : int(column0[r] * STRIDE_WIDTH);
+            LOAD_SEGMENT(segment, r * span(), plane + (exists ? source_row : 0) * SOURCE_WIDTH, exists,
+                         source_column0)
+        }
+        // Each lane loads the weights of one channel in LANES and hands them to the others: a load in
+        // a loop is one load per lane in lavapipe, whatever its address, and a shuffle from a constant
+        // lane one permutation.
+        float lane_weight[LANE_CHANNELS * KERNEL_WIDTH];
+        [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
             [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                lane_weight[j] = weight[first + lane_channel * result_step + j];
-            [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-                float tap[MAX_KERNEL_WIDTH];
-                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                    tap[j] = from_lane(lane_weight[j], o);
-                [[unroll]] for (uint column = 0; column < COLUMNS; ++column) {
-                    float total = sum[o * COLUMNS + column];
-                    [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
-                        if (meets(column, j))
-                            total = fma(tap[j], segment[relative(column, j) - first_relative()], total);
+                lane_weight[l * KERNEL_WIDTH + j] =
+                    weight[weights[l] + c * source_step + i * KERNEL_WIDTH + j];
+        }
+        [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
+            float tap[MAX_KERNEL_WIDTH];
+            [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
+                tap[j] = subgroupShuffle(lane_weight[o / LANES * KERNEL_WIDTH + j], o % LANES);
+            [[unroll]] for (uint pixel = 0; pixel < PIXELS; ++pixel) {
+                uint column = pixel % COLUMNS;
+                uint base = pixel / COLUMNS * span();
+                float total = sum[o * PIXELS + pixel];
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+                    if (meets(column, j)) {
+                        total = fma(tap[j], segment[base + relative(column, j) - first_relative()],
+                                    total);
                     }
-                    sum[o * COLUMNS + column] = total;
                 }
+                sum[o * PIXELS + pixel] = total;
             }
         }
     }
 
-    if (image >= p.batch) return;
+    float channel_bias[CHANNELS];
+    [[unroll]] for (uint o = 0; o < CHANNELS; ++o)
+        channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
+
+    // No loop below may be left to the driver: an index that it does not know keeps all sums in
+    // memory, and each of their stores becomes a branch per lane.
     uint columns = p.groups * p.result_channels * p.result_height * RESULT_WIDTH;
-    uint result_image = replica() * p.result_replica + image * p.result_row;
-    [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-        uint channel = group * p.result_channels + channel0 + o;
-        if (channel0 + o < p.result_channels) {
-            uint first = (channel * p.result_height + row) * RESULT_WIDTH + column0;
-            float b = ADD_BIAS != 0 ? bias[replica() * p.bias_replica + channel] : 0.0;
-            [[unroll]] for (uint column = 0; column < COLUMNS; column += 4) {
-                vec4 value = vec4(0.0);
-                [[unroll]] for (uint part = 0; part < 4; ++part) {
-                    if (column + part < COLUMNS) value[part] = sum[o * COLUMNS + column + part];
-                }
-                value = activate(ACTIVATION, value + b, p.alpha);
-                [[unroll]] for (uint part = 0; part < 4; ++part) {
-                    uint at = first + column + part;
-                    bool exists = column + part < COLUMNS &&
-                                  (TILES == 1 || column0 + column + part < RESULT_WIDTH);
-                    if (exists && ACTIVATION_GRADIENT != 0) {
-                        float y = output1[replica() * p.output_replica + image * p.result_row + at];
-                        value[part] *= activation_derivative(ACTIVATION_GRADIENT, vec4(y), p.alpha).x;
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        uint result_image = replica() * p.result_replica + image[r] * p.result_row;
+        uint output_image = replica() * p.output_replica + image[r] * p.result_row;
+        bool row_exists = first_item + r < items;
+        [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
+            uint channel = group * p.result_channels + channel0 + o;
+            if (row_exists && channel0 + o < p.result_channels) {
+                uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
+                float b = channel_bias[o];
+                [[unroll]] for (uint column = 0; column < COLUMNS; column += 4) {
+                    vec4 value = vec4(0.0);
+                    [[unroll]] for (uint part = 0; part < 4; ++part) {
+                        if (column + part < COLUMNS)
+                            value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
                     }
-                    if (exists && STORE == 1) result1[result_image + at] = value[part];
-                    if (exists && STORE == 2 && part % 2 == 1)
-                        result2[(result_image + at) / 2] = part == 1 ? value.xy : value.zw;
+                    value = activate(ACTIVATION, value + b, p.alpha);
+                    if (ACTIVATION_GRADIENT != 0) {
+                        vec4 y = vec4(0.0);
+                        if (STORE == 4) y = output4[(output_image + first + column) / 4];
+                        [[unroll]] for (uint part = 0; part < 4; ++part) {
+                            uint at = first + column + part;
+                            bool exists = column + part < COLUMNS &&
+                                          (TILES == 1 || column0[r] + column + part < RESULT_WIDTH);
+                            if (exists && STORE == 1) y[part] = output1[output_image + at];
+                            if (exists && STORE == 2 && part % 2 == 0) {
+                                vec2 pair = output2[(output_image + at) / 2];
+                                y[part] = pair.x;
+                                y[part + 1] = pair.y;
+                            }
+                        }
+                        value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
+                    }
+                    [[unroll]] for (uint part = 0; part < 4; ++part) {
+                        uint at = first + column + part;
+                        bool exists = column + part < COLUMNS &&
+                                      (TILES == 1 || column0[r] + column + part < RESULT_WIDTH);
+                        if (exists && STORE == 1) result1[result_image + at] = value[part];
+                        if (exists && STORE == 2 && part % 2 == 1)
+                            result2[(result_image + at) / 2] = part == 1 ? value.xy : value.zw;
+                    }
+                    if (STORE == 4) result4[(result_image + first + column) / 4] = value;
                 }
-                if (STORE == 4) result4[(result_image + first + column) / 4] = value;
             }
-            // Padding behind the last plane stays finite.
-            if (first + COLUMNS >= columns) {
-                for (uint at = columns; at < p.result_row; ++at) result1[result_image + at] = 0.0;
-            }
+        }
+        // Padding behind the last plane stays finite.
+        bool last = row_exists && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
+                    row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
+        [[unroll]] for (uint k = 0; k < 3; ++k) {
+            if (last && columns + k < p.result_row) result1[result_image + columns + k] = 0.0;
         }
     }
 }

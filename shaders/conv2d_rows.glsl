@@ -1,11 +1,13 @@
-// What the kernels of the convolutions' "rows" variant share: one invocation takes one image and
-// works on whole rows (or tiles of rows) in registers; the invocations of a workgroup take
-// neighbouring images, so that every index but the image's is uniform. Made for CPU drivers, where an
-// invocation is a lane of a vector unit.
+// What the kernels of the convolutions' "rows" variant share: an invocation holds whole rows of images
+// (or tiles of rows) in registers; the rows of a batch are numbered through, and neighbouring
+// invocations take neighbouring rows. Made for CPU drivers, where an invocation is a lane of a vector
+// unit, a load in a loop is one load per lane, and the subgroup is the workgroup.
 //
 // A column of the result and a column of the kernel name a column of the source. Where the rows are
-// not cut into tiles, all of that is known when the pipeline is made.
+// not cut into tiles, all of that is known when the pipeline is made. A row that does not exist is
+// read as zeros; branches would cost more, because lavapipe runs both ways of each.
 
 #include "window2d.glsl"
 
-const uint MAX_SPAN = 64;  // columns of a source row that an invocation holds
+const uint MAX_SPAN = 64;  // columns of source rows that an invocation holds
+const uint LANES = 8;      // of a workgroup

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "nn/ops/conv2d_pass.h"
 #include "nn/ops/conv2d_variants.h"
@@ -14,8 +15,17 @@ namespace {
 constexpr std::uint32_t kWorkgroup = 8;
 constexpr std::int64_t kMostColumns = 32;  // that an invocation makes: sizes of the kernels' arrays
 constexpr std::int64_t kMostSpan = 64;     // that an invocation reads
-constexpr std::int64_t kMostChannels = kWorkgroup;  // each lane loads the weights of one
+constexpr std::int64_t kMostChannels = 16;
 constexpr std::int64_t kMostKernelWidth = 8;
+
+// What a float loaded, a product and a sum kept over a turn of a loop cost lavapipe, in
+// instructions for 8 lanes: a load is a loop over them.
+constexpr double kLoadCost = 75;
+constexpr double kProductCost = 2;
+constexpr double kSumCost = 3;
+// Products in the body of a kernel's loop. More take lavapipe more than about a second to compile.
+constexpr std::int64_t kMostForwardProducts = 900;
+constexpr std::int64_t kMostWeightProducts = 1300;
 
 // Floats of the widest vector that rows of this width allow at every row's beginning.
 std::uint32_t vector_width(std::int64_t width) {
@@ -97,19 +107,44 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
                                                             : pass.gradient_activation.alpha};
 }
 
-// Channels of the result that an invocation makes. Twice as many take lavapipe twice as long to
-// compile and win a tenth.
-std::int64_t result_channels(std::int64_t channels, std::int64_t columns, Size2d kernel) {
-  constexpr std::int64_t kProducts = 1200;
-  const std::int64_t most = kProducts / (columns * kernel.width);
-  return tile_size(channels, std::clamp<std::int64_t>(most, 1, kMostChannels));
+// What an invocation makes: rows of the result (or tiles of rows) of some channels.
+struct ResultTile {
+  std::int64_t channels = 1, rows = 1;
+  double cost = std::numeric_limits<double>::infinity();  // of a turn of all invocations
+};
+
+ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& row) {
+  const std::int64_t span =
+      row.tiles == 1
+          ? std::max(pass.source_size.width, span_of(row.columns, s.window, pass.data_gradient))
+          : span_of(row.columns, s.window, pass.data_gradient);
+  const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
+  ResultTile best;
+  for (std::int64_t rows = 1;
+       rows * std::max(row.columns, divide_up(span, 2)) <= kMostColumns || rows == 1; ++rows) {
+    for (std::int64_t most = 1; most <= kMostChannels; ++most) {
+      const std::int64_t channels = tile_size(pass.result_channels, most);
+      const std::int64_t sums = rows * row.columns * channels;
+      const std::int64_t products = sums * s.window.kernel.width;
+      if (products > kMostForwardProducts && rows * channels > 1) continue;
+      const std::int64_t loads =
+          rows * span + divide_up(channels, kWorkgroup) * s.window.kernel.width;
+      const double cost =
+          static_cast<double>(divide_up(pass.result_channels, channels) *
+                              divide_up(items, rows * kWorkgroup)) *
+          (kLoadCost * static_cast<double>(loads) + kProductCost * static_cast<double>(products) +
+           kSumCost * static_cast<double>(sums));
+      if (cost < best.cost) best = {channels, rows, cost};
+    }
+  }
+  return best;
 }
 
 void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {
   const RowTiles row =
       tile_row(pass.result_size.width, pass.source_size.width, s.window, pass.data_gradient);
-  const std::int64_t channels = result_channels(pass.result_channels, row.columns, s.window.kernel);
-  const std::int64_t channel_tiles = divide_up(pass.result_channels, channels);
+  const ResultTile tile = tile_result(s, pass, row);
+  const std::int64_t channel_tiles = divide_up(pass.result_channels, tile.channels);
   const bool whole = row.tiles == 1;
   const ValueId bias = pass.bias, output = pass.output;
   PlannedDispatch d;
@@ -119,20 +154,20 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
                  static_cast<std::uint32_t>(pass.activation.kind),
                  static_cast<std::uint32_t>(pass.gradient_activation.kind)};
   append_constants(d.constants, s.window);
-  for (std::int64_t value : {std::int64_t{pass.data_gradient}, channels, row.columns, row.tiles,
-                             pass.source_size.width, pass.result_size.width}) {
+  for (std::int64_t value : {std::int64_t{pass.data_gradient}, tile.channels, row.columns,
+                             row.tiles, pass.source_size.width, pass.result_size.width}) {
     d.constants.push_back(to_u32(value));
   }
   d.constants.push_back(whole ? vector_width(pass.source_size.width) : 1);
   d.constants.push_back(whole ? vector_width(pass.result_size.width) : 1);
+  d.constants.push_back(to_u32(tile.rows));
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {l.read(pass.source), l.read(pass.weight), l.write(pass.result),
                 l.read(bias != kNoValue ? bias : pass.source),
                 l.read(output != kNoValue ? output : pass.source)};
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
-  d.groups = l.groups_for(row.tiles * pass.result_size.height * channel_tiles * s.groups *
-                              divide_up(s.batch, kWorkgroup),
-                          1);
+  const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
+  d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(pass.source).size() + l.layout(pass.result).size());
   l.dispatch(std::move(d));
@@ -140,11 +175,12 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
 
 // What an invocation of the weight gradient keeps sums of.
 struct WeightTiles {
-  RowTiles row;  // of dy
+  RowTiles row;       // of dy
+  bool deep = false;  // which of the two kernels
   std::int64_t out_channels = 1, in_channels = 1, kernel_rows = 1;
 
   std::int64_t out_tiles(const Conv2dSizes& s) const {
-    return divide_up(s.out_channels / s.groups, out_channels);
+    return divide_up(s.out_channels / s.groups, out_channels * (deep ? kWorkgroup : 1));
   }
   std::int64_t in_tiles(const Conv2dSizes& s) const {
     return divide_up(s.in_channels / s.groups, in_channels);
@@ -155,49 +191,66 @@ struct WeightTiles {
   std::int64_t count(const Conv2dSizes& s) const {
     return out_tiles(s) * in_tiles(s) * kernel_tiles(s) * s.groups;
   }
+  // A workgroup's turns over the batch.
+  std::int64_t blocks(const Conv2dSizes& s) const {
+    return divide_up(s.batch * s.output.height * row.tiles, deep ? 1 : kWorkgroup);
+  }
+  std::int64_t sums(const Conv2dSizes& s) const {
+    return out_channels * in_channels * kernel_rows * s.window.kernel.width;
+  }
+  std::int64_t products(const Conv2dSizes& s) const { return sums(s) * row.columns; }
+  double cost(const Conv2dSizes& s) const {
+    const std::int64_t x_width =
+        row.tiles == 1 ? s.input.width : span_of(row.columns, s.window, false);
+    const std::int64_t x_rows = in_channels * kernel_rows;
+    const std::int64_t loads =
+        out_channels * row.columns + (deep ? divide_up(x_rows, kWorkgroup) : x_rows) * x_width;
+    return static_cast<double>(count(s) * blocks(s)) *
+           (kLoadCost * static_cast<double>(loads) +
+            kProductCost * static_cast<double>(products(s)) +
+            kSumCost * static_cast<double>(sums(s)));
+  }
 };
 
-// Products that the weight gradient spells out for one row of dy.
-constexpr std::int64_t kMostProducts = 3000;
 constexpr std::int64_t kMostSums = 192;
+constexpr std::int64_t kMostOutChannels = 8;
+constexpr std::int64_t kMostInChannels = 8;
 
 WeightTiles tile_weights(const Conv2dSizes& s) {
-  WeightTiles tiles;
-  tiles.row = tile_row(s.output.width, s.input.width, s.window, false);
-  const Size2d& kernel = s.window.kernel;
-  tiles.out_channels = tile_size(s.out_channels / s.groups, 4);
-  tiles.kernel_rows = kernel.height;
-  const auto sums = [&] {
-    return tiles.out_channels * tiles.in_channels * tiles.kernel_rows * kernel.width;
+  WeightTiles best;
+  best.row = tile_row(s.output.width, s.input.width, s.window, false);
+  WeightTiles tiles = best;
+  const auto try_tiles = [&] {
+    if (tiles.sums(s) > kMostSums || tiles.products(s) > kMostWeightProducts) return;
+    if (tiles.cost(s) < best.cost(s)) best = tiles;
   };
-  const auto too_many = [&] {
-    return sums() > kMostSums || sums() * tiles.row.columns > kMostProducts;
-  };
-  while (tiles.kernel_rows > 1 && too_many()) {
-    tiles.kernel_rows = tile_size(kernel.height, tiles.kernel_rows - 1);
-  }
-  const std::int64_t channels = s.in_channels / s.groups;
-  for (std::int64_t more = 2; more <= std::min<std::int64_t>(channels, 4); ++more) {
-    const std::int64_t before = tiles.in_channels;
-    tiles.in_channels = tile_size(channels, more);
-    if (too_many()) {
-      tiles.in_channels = before;
-      break;
+  for (const bool deep : {false, true}) {
+    tiles.deep = deep;
+    for (std::int64_t out = 1; out <= kMostOutChannels; ++out) {
+      tiles.out_channels =
+          tile_size(divide_up(s.out_channels / s.groups, deep ? kWorkgroup : 1), out);
+      for (std::int64_t in = 1; in <= kMostInChannels; ++in) {
+        tiles.in_channels = tile_size(s.in_channels / s.groups, in);
+        for (std::int64_t rows = 1; rows <= s.window.kernel.height; ++rows) {
+          tiles.kernel_rows = tile_size(s.window.kernel.height, rows);
+          try_tiles();
+        }
+      }
     }
   }
-  return tiles;
+  return best;
 }
 
 // The batch is split until there are about this many workgroups.
 constexpr std::int64_t kWantedGroups = 16;
 
 std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles) {
-  const std::int64_t blocks = divide_up(s.batch, kWorkgroup);
+  const std::int64_t blocks = tiles.blocks(s);
   const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), 1, blocks);
   return to_u32(divide_up(blocks, divide_up(blocks, wanted)));
 }
 
-// Mirrors the push constants of shaders/conv2d_rows_weight_gradient.comp.
+// Mirrors the push constants of shaders/conv2d_rows_weight_gradient.glsl.
 struct WeightPush {
   std::uint32_t batch;
   std::uint32_t dy_row, x_row;
@@ -230,7 +283,7 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
           .dweight_replica = sum.result_replica(l),
           .dbias_replica = sum.vector_replica(l),
           .splits = sum.splits,
-          .blocks_per_split = to_u32(divide_up(divide_up(s.batch, kWorkgroup), sum.splits)),
+          .blocks_per_split = to_u32(divide_up(tiles.blocks(s), sum.splits)),
           .split_stride = split ? to_u32(sum.split_elements) : 0,
           .bias_offset = split ? to_u32(l.layout(o.dweight).size()) : 0,
           .sum_bias = o.dbias != kNoValue ? 1u : 0u};
@@ -288,7 +341,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   const bool whole = row.tiles == 1;
   PlannedDispatch d;
   d.label = fmt::format("{} conv2d weight gradient", label);
-  d.shader = "conv2d_rows_weight_gradient";
+  d.shader = tiles.deep ? "conv2d_rows_weight_gradient_deep" : "conv2d_rows_weight_gradient";
   d.constants = {kWorkgroup, 0, 0, 0};
   append_constants(d.constants, s.window);
   for (std::int64_t value : {tiles.out_channels, tiles.in_channels, tiles.kernel_rows, row.columns,
