@@ -209,6 +209,11 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
   }
   if (!single) write_summary(outcome.folder, experiment, outcome.replicas);
   outcome.timings = trainer.timings();
+  if (options.profile) {
+    outcome.trace = outcome.folder / nn::kTraceFile;
+    write_file_atomically(*outcome.trace,
+                          runtime::trace_json(trainer.trace(), device.profile().name));
+  }
   return outcome;
 }
 
@@ -218,11 +223,6 @@ std::string result_text(const nn::Experiment& experiment, const RunOutcome& outc
   std::vector<double> accuracies;
   nn::Confusion confusion;  // of all replicas
   for (const ReplicaRun& replica : outcome.replicas) {
-  if (options.profile) {
-    outcome.trace = outcome.folder / nn::kTraceFile;
-    write_file_atomically(*outcome.trace,
-                          runtime::trace_json(trainer.trace(), device.profile().name));
-  }
     const bool single = replica.name.empty();
     text +=
         fmt::format("{}: {}; {}\n", single ? id : id + " " + replica.name, replica_text(replica),

@@ -39,10 +39,10 @@ struct RunOutcome {
   std::filesystem::path folder;
   std::vector<ReplicaRun> replicas;
   std::vector<runtime::DispatchTiming> timings;  // empty unless profiling
+  std::optional<std::filesystem::path> trace;    // absent unless profiling
 };
 
 // The folder has the files of nn/training/run_folder.h. With replicas it has one such folder for
-  std::optional<std::filesystem::path> trace;    // absent unless profiling
 // each, a config.toml and device.json of the whole, and a result.json with means and deviations.
 // Nothing is made before the experiment is known to fit the data and the device. Throws Interrupted
 // after Ctrl-C, Error otherwise; then the folder keeps the metrics of the epochs that ended and has

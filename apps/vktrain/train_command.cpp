@@ -68,12 +68,12 @@ void train(const TrainArguments& arguments, Console& console) {
     nn::write_safetensors(*arguments.save, outcome.replicas.front().parameters);
   }
   if (arguments.profile) console.out << runtime::profile_report(outcome.timings);
-  console.out << result_text(experiment, outcome);
   if (outcome.trace) {
     console.out << fmt::format(
         "time lines of the first steps: {} (open it in ui.perfetto.dev or chrome://tracing)\n",
         outcome.trace->string());
   }
+  console.out << result_text(experiment, outcome);
   session.close();
 }
 

@@ -4,9 +4,9 @@
 //   metrics.jsonl      a line per epoch, as it ends; val_* are null without a validation split
 //   steps.jsonl        a line per log_every steps; only with log_every
 //   model.safetensors  the trained parameters, written at the end
-//   result.json        final and best metrics, counts and times, the reported values; written last:
 //   trace.json         time lines of the first steps; only with --profile, and of replicas in the
 //                      folder of the whole
+//   result.json        final and best metrics, counts and times, the reported values; written last:
 //                      a folder without it is of a run that did not end
 // Two runs of one experiment on the same device, driver and build write the same bytes, but for the
 // times: "seconds" and "images_per_second", in result.json what derives from them, and trace.json.
@@ -33,10 +33,10 @@ inline constexpr std::string_view kMetricsFile = "metrics.jsonl";
 inline constexpr std::string_view kStepsFile = "steps.jsonl";
 inline constexpr std::string_view kResultFile = "result.json";
 inline constexpr std::string_view kDeviceFile = "device.json";
+inline constexpr std::string_view kTraceFile = "trace.json";
 inline constexpr std::string_view kModelFile = "model.safetensors";
 // Only of a run that started from given parameters; `--init-from` it to repeat the run.
 inline constexpr std::string_view kInitialFile = "initial.safetensors";
-inline constexpr std::string_view kTraceFile = "trace.json";
 
 // What trained, for device.json.
 struct ProgramInfo {

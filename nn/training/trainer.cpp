@@ -389,6 +389,6 @@ std::vector<runtime::DispatchTiming> Trainer::timings() const {
   return impl_->step().commands().timings();
 }
 
-}  // namespace vktrain::nn
 runtime::ProfileTrace Trainer::trace() const { return impl_->step().commands().trace(); }
 
+}  // namespace vktrain::nn

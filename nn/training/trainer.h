@@ -88,11 +88,11 @@ class Trainer {
 
   // Of the training steps; empty unless profiling.
   std::vector<runtime::DispatchTiming> timings() const;
+  runtime::ProfileTrace trace() const;  // of the first steps
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
-  runtime::ProfileTrace trace() const;  // of the first steps
 };
 
 }  // namespace vktrain::nn
