@@ -17,7 +17,8 @@ using CommandLine = CommandTest;
 TEST_F(CommandLine, HelpNamesEveryCommandAndOption) {
   const CommandResult help = run_command({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"train", "evaluate", "predict", "experiments", "devices", "data"}) {
+  for (const char* command :
+       {"train", "evaluate", "predict", "bench", "experiments", "devices", "data"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     const CommandResult of_command = run_command({command, "--help"});
     EXPECT_EQ(of_command.code, 0);
