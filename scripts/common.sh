@@ -10,7 +10,7 @@ build_packages=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
   zlib1g-dev libcurl4-openssl-dev libssl-dev)
 run_packages=(libvulkan1 mesa-vulkan-drivers dataset-fashion-mnist)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev vulkan-validationlayers)
+test_packages=(libgtest-dev libgmock-dev vulkan-validationlayers)
 lint_packages=(clang clang-format clang-tidy)
 
 # install_packages PACKAGE...: installs the missing ones with apt, says which. Without root and
