@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "runtime/error.h"
+#include "runtime/user_cache.h"
 
 namespace vktrain::app {
 
@@ -14,7 +15,31 @@ void add_compute_options(CLI::App& command, ComputeOptions& options) {
       ->type_name("DEVICE");
   command.add_flag("--validate", options.validate,
                    "Run under the Khronos validation layer; fail on any message of it");
+  command
+      .add_option("--tune", options.tune,
+                  "Measure which kernels are fastest here, and remember them: not, within the "
+                  "budget, or all")
+      ->check(CLI::IsMember({"off", "quick", "full"}))
+      ->envname("VKTRAIN_TUNE")
+      ->capture_default_str()
+      ->type_name("off|quick|full");
+  command.add_option("--tune-budget", options.tune_budget, "Time for --tune quick")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->type_name("SECONDS");
 }
+
+namespace {
+
+nn::TuningOptions tuning_options(const ComputeOptions& options) {
+  nn::TuningOptions tuning;
+  tuning.mode = nn::parse_tuning_mode(options.tune).value();
+  tuning.budget_seconds = options.tune_budget;
+  tuning.cache_folder = runtime::user_cache_folder();
+  return tuning;
+}
+
+}  // namespace
 
 DeviceSession::DeviceSession(const ComputeOptions& options, std::ostream& err) : err_(err) {
   runtime::DeviceOptions device_options;
@@ -28,6 +53,9 @@ DeviceSession::DeviceSession(const ComputeOptions& options, std::ostream& err) :
     err_ << "note: " << notice << "\n";
   };
   device_ = runtime::Device::open(device_options);
+  tuner_ = std::make_shared<nn::Tuner>(
+      *device_, tuning_options(options),
+      [this](const std::string& line) { err_ << "vktrain: tuning: " << line << "\n"; });
 }
 
 DeviceSession::~DeviceSession() {
@@ -46,6 +74,7 @@ void DeviceSession::close() {
 }
 
 std::size_t DeviceSession::close_and_print() {
+  tuner_.reset();
   device_.reset();
   const std::lock_guard lock(mutex_);
   for (const std::string& message : messages_) err_ << "validation: " << message << "\n";

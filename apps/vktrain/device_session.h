@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/tuning/tuner.h"
 #include "runtime/device.h"
 
 namespace CLI {
@@ -18,6 +19,8 @@ namespace vktrain::app {
 struct ComputeOptions {
   std::string device = "auto";
   bool validate = false;
+  std::string tune = "quick";
+  double tune_budget = 2.0;  // seconds
 };
 
 void add_compute_options(CLI::App& command, ComputeOptions& options);
@@ -32,6 +35,8 @@ class DeviceSession {
   DeviceSession& operator=(const DeviceSession&) = delete;
 
   runtime::Device& device() { return *device_; }
+  // Chooses kernels as --tune says; its warnings go to `err`.
+  const std::shared_ptr<nn::Tuner>& tuner() { return tuner_; }
 
   // Closes the device, after everything made from it is gone. Throws Error when the validation
   // layer said anything from the opening to the end of the closing.
@@ -45,6 +50,7 @@ class DeviceSession {
   std::mutex mutex_;  // the layer may call from any thread
   std::vector<std::string> messages_;
   std::unique_ptr<runtime::Device> device_;
+  std::shared_ptr<nn::Tuner> tuner_;
 };
 
 }  // namespace vktrain::app

@@ -89,10 +89,9 @@ void evaluate(const EvaluateArguments& arguments, Console& console) {
   EvaluationSet set = choose_set(arguments.set, run.experiment, data);
 
   DeviceSession session(arguments.compute, console.err);
-  const nn::EvaluationMetrics metrics =
-      open_inference(session.device(), arguments.run, run, *set.images, std::move(set.indices),
-                     set.batch_size)
-          ->evaluate();
+  const nn::EvaluationMetrics metrics = open_inference(session, arguments.run, run, *set.images,
+                                                       std::move(set.indices), set.batch_size)
+                                            ->evaluate();
   if (arguments.confusion_file) {
     write_file_atomically(*arguments.confusion_file,
                           confusion_csv(run.experiment, metrics.confusion));

@@ -148,8 +148,8 @@ void predict(const PredictArguments& arguments, Console& console) {
   const std::vector<std::uint32_t> indices = choose_indices(arguments, images);
 
   DeviceSession session(arguments.compute, console.err);
-  const std::vector<float> logits = open_inference(session.device(), arguments.run, run, images.set,
-                                                   indices, run.experiment.training.test_batch_size)
+  const std::vector<float> logits = open_inference(session, arguments.run, run, images.set, indices,
+                                                   run.experiment.training.test_batch_size)
                                         ->logits();
   const auto classes = static_cast<std::size_t>(run.experiment.data.classes);
   std::vector<Prediction> predictions;

@@ -161,6 +161,7 @@ class Reproducer {
     progress.note(fmt::format("run {} of {}: {}, {}", number, to_train_, experiment.id, seeds));
     RunOptions options;
     options.folder = folder;
+    options.tuner = session_->tuner();
     run_experiment(session_->device(), data_, experiment, options, progress);
     progress.note("");
   }

@@ -113,6 +113,7 @@ std::string command_text(const ReproduceArguments& arguments) {
   add("--data", arguments.data);
   if (arguments.compute.device != "auto") add("--device", arguments.compute.device);
   if (arguments.compute.validate) text += " --validate";
+  if (arguments.compute.tune != "quick") add("--tune", arguments.compute.tune);
   add("--out", arguments.out);
   return text;
 }

@@ -104,13 +104,17 @@ void load_initial(nn::Trainer& trainer, const InitialParameters& initial) {
   }
 }
 
+nn::KernelNames kernels_of(const RunOptions& options) {
+  return options.tuner ? options.tuner->used() : nn::KernelNames{};
+}
+
 std::vector<nn::RunFolder> open_folders(const fs::path& folder, const RunOptions& options,
                                         std::span<const ReplicaRun> replicas,
                                         const runtime::DeviceProfile& device) {
   std::vector<nn::RunFolder> folders;
   for (const ReplicaRun& replica : replicas) {
     const fs::path own = replica.name.empty() ? folder : folder / replica.name;
-    folders.emplace_back(own, replica.experiment, device, program_info());
+    folders.emplace_back(own, replica.experiment, device, program_info(), kernels_of(options));
     if (options.initial) folders.back().write_initial(options.initial->tensors);
   }
   return folders;
@@ -184,10 +188,15 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
   nn::TrainerOptions trainer_options;
   trainer_options.profile = options.profile;
   trainer_options.progress_metrics = progress.live();
+  trainer_options.tuner = options.tuner;
   nn::Trainer trainer(device, nn::expand_replicas(experiment), data.train, data.test,
                       trainer_options);
   if (options.initial) load_initial(trainer, *options.initial);
   progress.start(trainer, experiment, device.profile());
+  if (options.tuner) {
+    const std::string tuned = nn::to_string(options.tuner->summary());
+    if (!tuned.empty()) progress.note(tuned);
+  }
 
   outcome.folder = make_run_folder(experiment, options);
   std::vector<nn::RunFolder> folders =
@@ -195,7 +204,7 @@ RunOutcome run_experiment(runtime::Device& device, const nn::FashionMnist& data,
   if (!single) {
     write_file_atomically(outcome.folder / nn::kConfigFile, nn::to_toml(experiment));
     write_file_atomically(outcome.folder / nn::kDeviceFile,
-                          nn::device_json(device.profile(), program_info()));
+                          nn::device_json(device.profile(), program_info(), kernels_of(options)));
   }
   progress.note(fmt::format("run folder {}", outcome.folder.string()));
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "nn/experiment/experiment.h"
 #include "nn/io/safetensors.h"
 #include "nn/training/run_folder.h"
+#include "nn/tuning/tuner.h"
 #include "runtime/command_graph.h"
 
 namespace vktrain::app {
@@ -26,6 +28,7 @@ struct RunOptions {
   std::optional<std::filesystem::path> folder;
   std::optional<InitialParameters> initial;  // to start from, for every replica
   bool profile = false;
+  std::shared_ptr<nn::Tuner> tuner = nullptr;  // see TrainerOptions
 };
 
 struct ReplicaRun {

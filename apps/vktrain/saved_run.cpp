@@ -33,14 +33,14 @@ nn::SavedRun load_saved_run(const SavedRunOptions& options) {
   return run;
 }
 
-std::unique_ptr<nn::Inference> open_inference(runtime::Device& device,
+std::unique_ptr<nn::Inference> open_inference(DeviceSession& session,
                                               const SavedRunOptions& options,
                                               const nn::SavedRun& run, const nn::ImageSet& images,
                                               std::vector<std::uint32_t> indices,
                                               std::int64_t batch_size) {
   try {
-    return std::make_unique<nn::Inference>(device, run.experiment, run.parameters, images,
-                                           std::move(indices), batch_size);
+    return std::make_unique<nn::Inference>(session.device(), run.experiment, run.parameters, images,
+                                           std::move(indices), batch_size, session.tuner().get());
   } catch (const DeviceError&) {
     throw;
   } catch (const Error& error) {

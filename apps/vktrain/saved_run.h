@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/vktrain/device_session.h"
 #include "nn/training/inference.h"
 #include "nn/training/run_folder.h"
 
@@ -31,7 +32,7 @@ void add_saved_run_options(CLI::App& command, SavedRunOptions& options);
 nn::SavedRun load_saved_run(const SavedRunOptions& options);
 
 // The same as the constructor of nn::Inference; an error about the tensors names the file.
-std::unique_ptr<nn::Inference> open_inference(runtime::Device& device,
+std::unique_ptr<nn::Inference> open_inference(DeviceSession& session,
                                               const SavedRunOptions& options,
                                               const nn::SavedRun& run, const nn::ImageSet& images,
                                               std::vector<std::uint32_t> indices,

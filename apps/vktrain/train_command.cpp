@@ -63,6 +63,7 @@ void train(const TrainArguments& arguments, Console& console) {
   const nn::FashionMnist data = load_data(experiment, arguments.data);
 
   DeviceSession session(arguments.compute, console.err);
+  options.tuner = session.tuner();
   const RunOutcome outcome = run_experiment(session.device(), data, experiment, options, progress);
   if (arguments.save) {
     nn::write_safetensors(*arguments.save, outcome.replicas.front().parameters);

@@ -42,7 +42,7 @@ EvaluationMetrics summarize(std::span<const StepMetrics> steps, std::int64_t ima
 Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
                      ParameterSet& parameters, ParameterStorage& storage,
                      const DeviceDataset& dataset, std::vector<std::vector<std::uint32_t>> indices,
-                     std::int64_t batch_size)
+                     std::int64_t batch_size, Tuner* tuner)
     : device_(&device),
       pacer_(device.profile()),
       replicas_(static_cast<std::uint32_t>(indices.size())),
@@ -80,7 +80,9 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
   dataset.bind(inputs, externals);
   const auto make = [&](std::int64_t size) {
     return std::make_unique<Executable>(
-        device, graph_, storage, PlanOptions{.batch = size, .replicas = replicas_}, externals);
+        device, graph_, storage,
+        tuned_options(tuner, graph_, storage.layout(), {.batch = size, .replicas = replicas_}),
+        externals);
   };
   full_ = make(batch_size_);
   if (images_ % batch_size_ != 0) last_ = make(images_ % batch_size_);

@@ -12,6 +12,7 @@
 #include "nn/training/metrics.h"
 #include "nn/training/replica_buffer.h"
 #include "nn/training/submission_pacer.h"
+#include "nn/tuning/tuner.h"
 
 namespace vktrain::nn {
 
@@ -19,10 +20,11 @@ class Evaluator {
  public:
   // `parameters` must hold the model's parameters, `storage` their values; both, the device and the
   // data set must outlive the evaluator. `indices`: for each replica the images to evaluate, of one
-  // length for all.
+  // length for all. `tuner` chooses the kernels; null: the device profile's proposals.
   Evaluator(runtime::Device& device, const Experiment& experiment, ParameterSet& parameters,
             ParameterStorage& storage, const DeviceDataset& dataset,
-            std::vector<std::vector<std::uint32_t>> indices, std::int64_t batch_size);
+            std::vector<std::vector<std::uint32_t>> indices, std::int64_t batch_size,
+            Tuner* tuner = nullptr);
   ~Evaluator();
 
   // Metrics of every replica, the confusion among them; the loss is without penalties.

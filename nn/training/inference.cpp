@@ -37,7 +37,7 @@ ImageSet no_images(const ImageSet& images) {
 
 Inference::Inference(runtime::Device& device, const Experiment& experiment,
                      const SafeTensors& tensors, const ImageSet& images,
-                     std::vector<std::uint32_t> indices, std::int64_t batch_size)
+                     std::vector<std::uint32_t> indices, std::int64_t batch_size, Tuner* tuner)
     : experiment_(check_replicas({experiment}, images).front()) {
   declare_parameters(experiment_, parameters_);
   constexpr std::uint32_t kReplicas = 1;
@@ -48,7 +48,7 @@ Inference::Inference(runtime::Device& device, const Experiment& experiment,
   std::vector<std::vector<std::uint32_t>> of_replicas;
   of_replicas.push_back(std::move(indices));
   evaluator_ = std::make_unique<Evaluator>(device, experiment_, parameters_, *storage_, *dataset_,
-                                           std::move(of_replicas), batch_size);
+                                           std::move(of_replicas), batch_size, tuner);
 }
 
 Inference::~Inference() = default;

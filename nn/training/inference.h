@@ -15,10 +15,12 @@ namespace vktrain::nn {
 class Inference {
  public:
   // Runs the model over `indices` (not empty) of `images`, `batch_size` at a time. The experiment
-  // is a single run. The device must outlive this; nothing else is kept. Throws Error when the
+  // is a single run. `tuner` chooses the kernels; null: the device profile's proposals. The device
+  // must outlive this; nothing else is kept. Throws Error when the
   // tensors or the images are not what the model takes.
   Inference(runtime::Device& device, const Experiment& experiment, const SafeTensors& tensors,
-            const ImageSet& images, std::vector<std::uint32_t> indices, std::int64_t batch_size);
+            const ImageSet& images, std::vector<std::uint32_t> indices, std::int64_t batch_size,
+            Tuner* tuner = nullptr);
   ~Inference();
 
   // By the experiment's rules, the penalty included where they say so: the same numbers as at the

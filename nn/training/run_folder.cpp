@@ -101,12 +101,13 @@ fs::path make_new_folder(const fs::path& folder) {
 }
 
 RunFolder::RunFolder(const fs::path& folder, const Experiment& experiment,
-                     const runtime::DeviceProfile& device, const ProgramInfo& program)
+                     const runtime::DeviceProfile& device, const ProgramInfo& program,
+                     const KernelNames& kernels)
     : path_(folder), experiment_(experiment) {
   require_unused(path_);
   make_folder(path_);
   write_file_atomically(path_ / kConfigFile, to_toml(experiment_));
-  write_file_atomically(path_ / kDeviceFile, device_json(device, program));
+  write_file_atomically(path_ / kDeviceFile, device_json(device, program, kernels));
 }
 
 void RunFolder::write_initial(const SafeTensors& parameters) {

@@ -1,6 +1,7 @@
 // The folder of one training run:
 //   config.toml        the resolved experiment; training it again repeats the run bit for bit
-//   device.json        the device, the program's version and commit
+//   device.json        the device, the program's version and commit, and which kernels did the
+//                      operations that have a choice of them
 //   metrics.jsonl      a line per epoch, as it ends; val_* are null without a validation split
 //   steps.jsonl        a line per log_every steps; only with log_every
 //   model.safetensors  the trained parameters, written at the end
@@ -15,10 +16,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "nn/experiment/experiment.h"
 #include "nn/io/safetensors.h"
@@ -37,6 +40,9 @@ inline constexpr std::string_view kTraceFile = "trace.json";
 inline constexpr std::string_view kModelFile = "model.safetensors";
 // Only of a run that started from given parameters; `--init-from` it to repeat the run.
 inline constexpr std::string_view kInitialFile = "initial.safetensors";
+
+// The kernel of an operation by its family and shape, see nn/tuning/variant_choices.h.
+using KernelNames = std::map<std::pair<std::string, std::string>, std::string>;
 
 // What trained, for device.json.
 struct ProgramInfo {
@@ -85,7 +91,8 @@ class RunFolder {
   // Writes config.toml and device.json. The folder is made if need be; throws Error unless it is
   // empty. `experiment` is a single run, without seeds and learning rates of replicas.
   RunFolder(const std::filesystem::path& folder, const Experiment& experiment,
-            const runtime::DeviceProfile& device, const ProgramInfo& program);
+            const runtime::DeviceProfile& device, const ProgramInfo& program,
+            const KernelNames& kernels = {});
 
   const std::filesystem::path& path() const { return path_; }
 

@@ -193,12 +193,18 @@ std::string replicas_json(const Experiment& experiment, std::span<const std::str
   return document(json);
 }
 
-std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo& program) {
+std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo& program,
+                        const KernelNames& kernels) {
   Json json;
   json["device"] = device_object(device);
   json["program"] = {{"name", "vktrain"},
                      {"version", program.version},
                      {"commit", program.commit.empty() ? Json(nullptr) : Json(program.commit)}};
+  json["kernels"] = Json::array();
+  for (const auto& [operation, kernel] : kernels) {
+    json["kernels"].push_back(
+        {{"operation", operation.first}, {"shape", operation.second}, {"kernel", kernel}});
+  }
   return document(json);
 }
 

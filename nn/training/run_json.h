@@ -18,7 +18,8 @@ std::string result_json(const Experiment& experiment, const RunResult& result);
 // (sample, n - 1; null for one run).
 std::string replicas_json(const Experiment& experiment, std::span<const std::string> names,
                           std::span<const Experiment> replicas, std::span<const RunResult> results);
-std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo& program);
+std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo& program,
+                        const KernelNames& kernels = {});
 std::string devices_json(std::span<const runtime::DeviceProfile> devices);
 std::string evaluation_json(const EvaluationMetrics& metrics);
 

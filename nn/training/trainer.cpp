@@ -136,6 +136,7 @@ Trainer::Impl::Impl(runtime::Device& device, std::vector<Experiment> replicas,
   storage_ =
       std::make_unique<ParameterStorage>(device, parameters_, count(), optimizer_slots(optimizer_));
   initialize_parameters();
+  if (options_.tuner) options_.tuner->begin();
   make_executables();
   make_evaluators();
 }
@@ -174,9 +175,11 @@ void Trainer::Impl::make_executables() {
                                                  {step_graph_.dataset.indices, indices_.slice()}};
   dataset_.bind(step_graph_.dataset, externals);
   const auto make = [&](std::int64_t size) {
-    return std::make_unique<Executable>(*device_, step_graph_.graph, *storage_,
-                                        PlanOptions{.batch = size, .replicas = count()}, externals,
-                                        options_.profile);
+    return std::make_unique<Executable>(
+        *device_, step_graph_.graph, *storage_,
+        tuned_options(options_.tuner.get(), step_graph_.graph, storage_->layout(),
+                      {.batch = size, .replicas = count()}),
+        externals, options_.profile);
   };
   const std::int64_t batch = first().training.batch_size;
   if (images_ >= batch) full_ = make(batch);
@@ -191,11 +194,12 @@ void Trainer::Impl::make_evaluators() {
   }
   const TrainingSpec& training = first().training;
   if (!validation.front().empty()) {
-    validation_ = std::make_unique<Evaluator>(*device_, first(), parameters_, *storage_, dataset_,
-                                              validation, training.val_batch_size);
+    validation_ =
+        std::make_unique<Evaluator>(*device_, first(), parameters_, *storage_, dataset_, validation,
+                                    training.val_batch_size, options_.tuner.get());
   }
   test_ = std::make_unique<Evaluator>(*device_, first(), parameters_, *storage_, dataset_, test,
-                                      training.test_batch_size);
+                                      training.test_batch_size, options_.tuner.get());
 }
 
 void Trainer::Impl::start_epoch(std::int64_t epoch) {

@@ -17,6 +17,7 @@
 #include "nn/layers/model.h"
 #include "nn/training/early_stopping.h"
 #include "nn/training/metrics.h"
+#include "nn/tuning/tuner.h"
 #include "runtime/command_graph.h"
 
 namespace vktrain::nn {
@@ -48,6 +49,8 @@ struct TrainerOptions {
   bool profile = false;
   // Whether on_progress carries the last step's metrics (a read from the device per submission).
   bool progress_metrics = false;
+  // Chooses the kernels of all plans of the trainer; null: the device profile's proposals.
+  std::shared_ptr<Tuner> tuner = nullptr;
 };
 
 // Single experiments for the seeds and learning rates of one.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/nn/temporary_folder.h"
+#include "tests/support/scoped_variable.h"
 
 namespace vktrain::testing {
 
@@ -41,7 +42,8 @@ std::vector<nlohmann::json> untimed_metrics(const std::filesystem::path& run_fol
 
 class CommandTest : public ::testing::Test {
  protected:
-  // Changes into a new folder with the data set in data/ and the experiment tiny.toml.
+  // Changes into a new folder with the data set in data/ and the experiment tiny.toml. Kernels are
+  // tuned only where a test asks for it: what another run remembered must not decide bits.
   void SetUp() override;
   void TearDown() override;
 
@@ -53,6 +55,7 @@ class CommandTest : public ::testing::Test {
   nn::TemporaryFolder folder_;
 
  private:
+  ScopedVariable tune_{"VKTRAIN_TUNE", "off"};
   std::filesystem::path before_;
 };
 
