@@ -5,6 +5,7 @@ one that vktrain reports. What a model leaves out is named in its `left_out`.
 """
 
 import dataclasses
+import inspect
 import pathlib
 import typing
 
@@ -101,8 +102,11 @@ class Model:
         return network.to(device).train()
 
     def make_optimizer(self, network, **more):
-        """`more`: keyword arguments such as capturable, fused."""
+        """`more`: capturable, fused; left out where this optimizer or this PyTorch has no such
+        argument. SGD, for one, can be captured as it is."""
         kind = getattr(torch.optim, self.optimizer)
+        known = inspect.signature(kind).parameters
+        more = {name: value for name, value in more.items() if name in known}
         return kind(network.parameters(), **self.settings, **more)
 
 

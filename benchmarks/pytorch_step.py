@@ -161,21 +161,19 @@ TRAINERS = {"loader": LoaderTrainer, "eager": EagerTrainer, "compile": CompiledT
             "cudagraph": GraphTrainer}
 
 
-def optimizer_settings(options, mode):
+def run(model, batch, mode, images, labels, options):
     settings = {"fused": True} if options.fused else {}
     if mode == "cudagraph":
         settings["capturable"] = True
-    return settings
-
-
-def run(model, batch, mode, images, labels, options):
-    settings = optimizer_settings(options, mode)
-    if model.optimizer == "SGD":
-        settings.pop("capturable", None)  # no state on the host: it can be captured as it is
     torch.manual_seed(0)
-    trainer = TRAINERS[mode](model, images, labels, batch, options.device, **settings)
-    trainer.run(options.warmup)
-    wall, cpu, steps = common.measure(trainer.run, common.wall_seconds, options)
+    try:
+        trainer = TRAINERS[mode](model, images, labels, batch, options.device, **settings)
+        trainer.run(options.warmup)
+        wall, cpu, steps = common.measure(trainer.run, common.wall_seconds, options)
+    except RuntimeError as error:  # of the device, of torch.compile, of an optimizer
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise SystemExit(f"{model.name}, batch {batch}, {mode}: PyTorch failed: "
+                         f"{reason[0]}") from error
     return {"model": model.name, "experiment": model.experiment, "parameters": model.parameters,
             "batch": batch, "mode": mode, "fused": options.fused, "left_out": model.left_out,
             "steps": steps, "flops_per_step": trainer.flops,
