@@ -1,23 +1,139 @@
-// Weight gradient of a convolution with few input channels. An invocation keeps the sums of
-// OUT_CHANNELS x IN_CHANNELS x KERNEL_ROWS x kernel width weights over the rows of dy that it takes;
-// the workgroup adds its invocations' sums in shared memory. See conv2d_rows_weight_gradient.glsl.
+// Weight gradient of a convolution, dW[o, c, i, j] = sum over images, rows and columns of dy times
+// the x that it met, and the bias gradient, the sum of dy. An invocation keeps the sums of
+// OUT_CHANNELS output channels, the workgroup those of LANES times as many, for IN_CHANNELS x
+// KERNEL_ROWS x kernel width weights each. All go through the same rows of dy; each loads its own
+// channels of dy and a part of the rows of x, which they hand round by shuffles from constant lanes.
+// See conv2d_rows.glsl.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
-#include "conv2d_rows_weight_gradient.glsl"
+#include "conv2d_rows.glsl"
 
-const uint SUMS = OUT_CHANNELS * IN_CHANNELS * KERNEL_ROWS * KERNEL_WIDTH;
+layout(constant_id = 12) const uint OUT_CHANNELS = 1;  // per invocation
+layout(constant_id = 13) const uint IN_CHANNELS = 1;
+layout(constant_id = 14) const uint KERNEL_ROWS = 1;
+layout(constant_id = 15) const uint COLUMNS = 1;  // of dy at a time
+layout(constant_id = 16) const uint TILES = 1;    // of a row of dy
+layout(constant_id = 17) const uint IN_WIDTH = 1;
+layout(constant_id = 18) const uint OUT_WIDTH = 1;
+// Floats that one load moves: 1, 2 or 4, as the width of the rows allows.
+layout(constant_id = 19) const uint LOAD_X = 1;
+layout(constant_id = 20) const uint LOAD_DY = 1;
 
-shared float lane_sums[(MAX_SUMS + MAX_OUT_CHANNELS) * LANES];
+layout(set = 0, binding = 0, std430) readonly buffer Dy1 { float dy1[]; };
+layout(set = 0, binding = 0, std430) readonly buffer Dy2 { vec2 dy2[]; };
+layout(set = 0, binding = 0, std430) readonly buffer Dy4 { vec4 dy4[]; };
+layout(set = 0, binding = 1, std430) readonly buffer X1 { float x1[]; };
+layout(set = 0, binding = 1, std430) readonly buffer X2 { vec2 x2[]; };
+layout(set = 0, binding = 1, std430) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer DWeight { float dweight[]; };
+layout(set = 0, binding = 3, std430) writeonly buffer DBias { float dbias[]; };
 
-void add_row(uint in_channel, uint kernel_row) {
-    [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
-        uint first = ((o * IN_CHANNELS + in_channel) * KERNEL_ROWS + kernel_row) * KERNEL_WIDTH;
-        [[unroll]] for (uint column = 0; column < COLUMNS; ++column) {
-            [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                sum[first + j] = fma(dy[o * COLUMNS + column],
-                                     x[column * STRIDE_WIDTH + j * DILATION_WIDTH], sum[first + j]);
+// In elements.
+layout(push_constant, std430) uniform Push {
+    uint batch;
+    uint dy_row, x_row;               // of an image
+    uint out_channels, in_channels;   // of a group
+    uint out_height, in_height;
+    uint out_tiles, in_tiles, kernel_tiles;
+    uint groups;
+    uint weight_row;
+    uint dy_replica, x_replica, dweight_replica, dbias_replica;
+    uint splits;
+    uint rows_per_split;    // rows of dy, or tiles of rows
+    uint split_stride;      // between the results of two splits
+    uint bias_offset;       // of the bias gradient in its buffer
+    uint sum_bias;
+} p;
+
+const uint MAX_SUMS = 192;
+const uint MAX_OUT_CHANNELS = 8;
+const uint X_ROWS = IN_CHANNELS * KERNEL_ROWS;  // that a row of dy meets
+const uint PARTS = (X_ROWS + LANES - 1) / LANES;
+// Columns of x that a row of dy meets.
+const uint SPAN = (COLUMNS - 1) * STRIDE_WIDTH + (KERNEL_WIDTH - 1) * DILATION_WIDTH + 1;
+
+float sum[MAX_SUMS];  // [row of x][kernel column][out channel]
+float bias_sum[MAX_OUT_CHANNELS];
+float dy[MAX_OUT_CHANNELS * 32];  // [out channel][column]
+float x[MAX_SPAN];                // of the lane's row
+
+// Columns [first, first + COLUMNS) of dy's row.
+void load_dy(uint o, uint base, uint first) {
+    [[unroll]] for (uint k = 0; k < COLUMNS; k += LOAD_DY) {
+        vec4 loaded = vec4(0.0);
+        if (LOAD_DY == 4) {
+            loaded = dy4[(base + first + k) / 4];
+        } else if (LOAD_DY == 2) {
+            loaded.xy = dy2[(base + first + k) / 2];
+        } else {
+            loaded.x = dy1[base + min(first + k, OUT_WIDTH - 1)];
+        }
+        [[unroll]] for (uint part = 0; part < LOAD_DY; ++part)
+            dy[o * COLUMNS + k + part] =
+                TILES == 1 || first + k + part < OUT_WIDTH ? loaded[part] : 0.0;
+    }
+}
+
+// The columns of x's row that the tile's columns of dy met, from first * stride - padding on; 0 where
+// the row does not exist.
+void load_x(uint base, uint first, bool exists) {
+    [[unroll]] for (uint k = 0; k < SPAN; ++k) x[k] = 0.0;
+    if (TILES == 1) {
+        [[unroll]] for (uint k = 0; k < IN_WIDTH; k += LOAD_X) {
+            vec4 loaded = vec4(0.0);
+            if (LOAD_X == 4) {
+                loaded = x4[(base + k) / 4];
+            } else if (LOAD_X == 2) {
+                loaded.xy = x2[(base + k) / 2];
+            } else {
+                loaded.x = x1[base + k];
+            }
+            [[unroll]] for (uint part = 0; part < LOAD_X; ++part) {
+                uint place = k + part + PADDING_LEFT;
+                if (place < SPAN) x[place] = exists ? loaded[part] : 0.0;
+            }
+        }
+    } else {
+        [[unroll]] for (uint k = 0; k < SPAN; ++k) {
+            int column = int(first * STRIDE_WIDTH + k) - int(PADDING_LEFT);
+            float loaded = x1[base + clamp(column, 0, int(IN_WIDTH) - 1)];
+            x[k] = exists && column >= 0 && column < int(IN_WIDTH) ? loaded : 0.0;
+        }
+    }
+}
+
+// Adds the row of dy of an output channel to its bias gradient: a row's sum first, because one long
+// chain of additions would lose digits.
+void add_bias(uint o) {
+    float row_sum = 0.0;
+    [[unroll]] for (uint column = 0; column < COLUMNS; ++column) row_sum += dy[o * COLUMNS + column];
+    bias_sum[o] += row_sum;
+}
+
+// Row of x for a row of dy and a kernel row; false where there is none.
+bool x_row_of(uint row, uint kernel_row, out uint x_row) {
+    int found = int(row * STRIDE_HEIGHT + kernel_row * DILATION_HEIGHT) - int(PADDING_TOP);
+    bool exists = found >= 0 && found < int(p.in_height);
+    x_row = exists ? uint(found) : 0;
+    return exists;
+}
+
+// Adds what row `q` of x, which lane `lane` holds, met.
+void add_row(uint q, uint lane) {
+    [[unroll]] for (uint k = 0; k < SPAN; ++k) {
+        float value = subgroupShuffle(x[k], lane);
+        [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+            uint column = (k - j * DILATION_WIDTH) / STRIDE_WIDTH;
+            if (k >= j * DILATION_WIDTH && (k - j * DILATION_WIDTH) % STRIDE_WIDTH == 0 &&
+                column < COLUMNS) {
+                [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
+                    uint e = (q * KERNEL_WIDTH + j) * OUT_CHANNELS + o;
+                    sum[e] = fma(dy[o * COLUMNS + column], value, sum[e]);
+                }
+            }
         }
     }
 }
@@ -28,68 +144,66 @@ void main() {
     tile /= p.kernel_tiles;
     uint in0 = tile % p.in_tiles * IN_CHANNELS;
     tile /= p.in_tiles;
-    uint out0 = tile % p.out_tiles * OUT_CHANNELS;
+    uint out0 = tile % p.out_tiles * OUT_CHANNELS * LANES + gl_LocalInvocationID.x;
     uint group = tile / p.out_tiles;
     uint replica_number = gl_WorkGroupID.z / p.splits;
     uint split = gl_WorkGroupID.z % p.splits;
-    uint lane = gl_LocalInvocationID.x;
 
-    [[unroll]] for (uint e = 0; e < SUMS; ++e) sum[e] = 0.0;
+    [[unroll]] for (uint e = 0; e < X_ROWS * KERNEL_WIDTH * OUT_CHANNELS; ++e) sum[e] = 0.0;
     [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) bias_sum[o] = 0.0;
-    uint items = p.batch * p.out_height * TILES;  // rows of dy, or tiles of them
-    uint blocks = (items + LANES - 1) / LANES;
-    uint end = min((split + 1) * p.blocks_per_split, blocks);
-    for (uint block = split * p.blocks_per_split; block < end; ++block) {
-        uint item = min(block * LANES + lane, items - 1);
-        bool exists = block * LANES + lane < items;
+    uint end = min((split + 1) * p.rows_per_split, p.batch * p.out_height * TILES);
+    for (uint item = split * p.rows_per_split; item < end; ++item) {
         uint column0 = item % TILES * COLUMNS;
         uint row = item / TILES % p.out_height;
         uint image = item / TILES / p.out_height;
         uint dy_image = replica_number * p.dy_replica + image * p.dy_row;
         uint x_image = replica_number * p.x_replica + image * p.x_row;
         [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
-            uint channel = group * p.out_channels + min(out0 + o, p.out_channels - 1);
-            load_dy(o, dy_image + (channel * p.out_height + row) * OUT_WIDTH, column0, exists);
+            uint channel = group * p.out_channels + min(out0 + o * LANES, p.out_channels - 1);
+            load_dy(o, dy_image + (channel * p.out_height + row) * OUT_WIDTH, column0);
             add_bias(o);
         }
-        [[unroll]] for (uint i = 0; i < KERNEL_ROWS; ++i) {
+        [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+            uint q0 = part * LANES;
+            uint q = min(q0 + gl_LocalInvocationID.x, X_ROWS - 1);
+            uint channel = group * p.in_channels + min(in0 + q / KERNEL_ROWS, p.in_channels - 1);
             uint x_row;
-            bool row_exists = x_row_of(row, kernel_row0 + i, x_row);
-            [[unroll]] for (uint c = 0; c < IN_CHANNELS; ++c) {
-                uint channel = group * p.in_channels + min(in0 + c, p.in_channels - 1);
-                load_x(x_image + (channel * p.in_height + x_row) * IN_WIDTH, column0, row_exists);
-                add_row(c, i);
+            bool exists = x_row_of(row, kernel_row0 + q % KERNEL_ROWS, x_row);
+            load_x(x_image + (channel * p.in_height + x_row) * IN_WIDTH, column0, exists);
+            [[unroll]] for (uint lane = 0; lane < min(LANES, X_ROWS); ++lane) {
+                if (q0 + lane < X_ROWS) add_row(q0 + lane, lane);
             }
         }
     }
 
-    [[unroll]] for (uint e = 0; e < SUMS; ++e) lane_sums[e * LANES + lane] = sum[e];
-    [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) lane_sums[(SUMS + o) * LANES + lane] = bias_sum[o];
-    barrier();
     uint base = replica_number * p.dweight_replica + split * p.split_stride;
-    for (uint e = lane; e < SUMS; e += LANES) {
-        float total = 0.0;
-        for (uint other = 0; other < LANES; ++other) total += lane_sums[e * LANES + other];
-        uint j = e % KERNEL_WIDTH;
-        uint i = kernel_row0 + e / KERNEL_WIDTH % KERNEL_ROWS;
-        uint c = in0 + e / (KERNEL_WIDTH * KERNEL_ROWS) % IN_CHANNELS;
-        uint o = out0 + e / (KERNEL_WIDTH * KERNEL_ROWS * IN_CHANNELS);
-        if (i < KERNEL_HEIGHT && c < p.in_channels && o < p.out_channels) {
-            dweight[base + (group * p.out_channels + o) * p.weight_row +
-                    (c * KERNEL_HEIGHT + i) * KERNEL_WIDTH + j] = total;
-        }
-    }
-    if (in0 + kernel_row0 != 0 || lane >= OUT_CHANNELS || out0 + lane >= p.out_channels) return;
-    uint channel = group * p.out_channels + out0 + lane;
-    // Padding of the weight's row and of the bias is zero.
-    for (uint at = p.in_channels * KERNEL_HEIGHT * KERNEL_WIDTH; at < p.weight_row; ++at)
-        dweight[base + channel * p.weight_row + at] = 0.0;
-    if (p.sum_bias == 0) return;
-    float total = 0.0;
-    for (uint other = 0; other < LANES; ++other) total += lane_sums[(SUMS + lane) * LANES + other];
     uint bias_base = replica_number * p.dbias_replica + split * p.split_stride + p.bias_offset;
-    dbias[bias_base + channel] = total;
-    if (channel + 1 == p.groups * p.out_channels) {
-        for (uint at = channel + 1; at < (channel + 4) / 4 * 4; ++at) dbias[bias_base + at] = 0.0;
+    [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
+        uint channel = group * p.out_channels + out0 + o * LANES;
+        if (out0 + o * LANES < p.out_channels) {
+            [[unroll]] for (uint q = 0; q < X_ROWS; ++q) {
+                uint i = kernel_row0 + q % KERNEL_ROWS;
+                uint c = in0 + q / KERNEL_ROWS;
+                uint first = base + channel * p.weight_row + (c * KERNEL_HEIGHT + i) * KERNEL_WIDTH;
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+                    if (i < KERNEL_HEIGHT && c < p.in_channels)
+                        dweight[first + j] = sum[(q * KERNEL_WIDTH + j) * OUT_CHANNELS + o];
+                }
+            }
+            // Padding of the weight's row and of the bias is zero.
+            uint weights = p.in_channels * TAPS;
+            [[unroll]] for (uint k = 0; k < 3; ++k) {
+                if (in0 + kernel_row0 == 0 && weights + k < p.weight_row)
+                    dweight[base + channel * p.weight_row + weights + k] = 0.0;
+            }
+            if (p.sum_bias != 0 && in0 + kernel_row0 == 0) {
+                dbias[bias_base + channel] = bias_sum[o];
+                uint channels = p.groups * p.out_channels;
+                [[unroll]] for (uint k = 0; k < 3; ++k) {
+                    if (channel + 1 == channels && channels + k < (channels + 3) / 4 * 4)
+                        dbias[bias_base + channels + k] = 0.0;
+                }
+            }
+        }
     }
 }

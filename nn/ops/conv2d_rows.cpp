@@ -23,8 +23,17 @@ constexpr std::int64_t kMostKernelWidth = 8;
 constexpr double kLoadCost = 75;
 constexpr double kProductCost = 2;
 constexpr double kSumCost = 3;
-// Products in the body of a kernel's loop. More take lavapipe more than about a second to compile.
-constexpr std::int64_t kMostForwardProducts = 900;
+
+double body_cost(std::int64_t loads, std::int64_t products, std::int64_t sums) {
+  return kLoadCost * static_cast<double>(loads) + kProductCost * static_cast<double>(products) +
+         kSumCost * static_cast<double>(sums);
+}
+
+// What keeps the compilation of a kernel within about a second on lavapipe 22.3, and within few on
+// 25.0, where stores, and loads beside them, take most of it.
+constexpr std::int64_t kMostForwardSize = 1200;  // products and what a sum adds
+constexpr std::int64_t kStoreSize = 2;
+constexpr std::int64_t kLoadAndStoreSize = 6;
 constexpr std::int64_t kMostWeightProducts = 1300;
 
 // Floats of the widest vector that rows of this width allow at every row's beginning.
@@ -119,6 +128,8 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
           ? std::max(pass.source_size.width, span_of(row.columns, s.window, pass.data_gradient))
           : span_of(row.columns, s.window, pass.data_gradient);
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
+  const std::int64_t size_of_sum =
+      pass.gradient_activation.kind != Activation::none ? kLoadAndStoreSize : kStoreSize;
   ResultTile best;
   for (std::int64_t rows = 1;
        rows * std::max(row.columns, divide_up(span, 2)) <= kMostColumns || rows == 1; ++rows) {
@@ -126,14 +137,12 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
       const std::int64_t channels = tile_size(pass.result_channels, most);
       const std::int64_t sums = rows * row.columns * channels;
       const std::int64_t products = sums * s.window.kernel.width;
-      if (products > kMostForwardProducts && rows * channels > 1) continue;
+      if (products + sums * size_of_sum > kMostForwardSize && rows * channels > 1) continue;
       const std::int64_t loads =
           rows * span + divide_up(channels, kWorkgroup) * s.window.kernel.width;
-      const double cost =
-          static_cast<double>(divide_up(pass.result_channels, channels) *
-                              divide_up(items, rows * kWorkgroup)) *
-          (kLoadCost * static_cast<double>(loads) + kProductCost * static_cast<double>(products) +
-           kSumCost * static_cast<double>(sums));
+      const double cost = static_cast<double>(divide_up(pass.result_channels, channels) *
+                                              divide_up(items, rows * kWorkgroup)) *
+                          body_cost(loads, products, sums);
       if (cost < best.cost) best = {channels, rows, cost};
     }
   }
@@ -173,14 +182,14 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   l.dispatch(std::move(d));
 }
 
-// What an invocation of the weight gradient keeps sums of.
+// What an invocation of the weight gradient keeps sums of; its workgroup has as many output
+// channels for each of its lanes.
 struct WeightTiles {
-  RowTiles row;       // of dy
-  bool deep = false;  // which of the two kernels
+  RowTiles row;  // of dy
   std::int64_t out_channels = 1, in_channels = 1, kernel_rows = 1;
 
   std::int64_t out_tiles(const Conv2dSizes& s) const {
-    return divide_up(s.out_channels / s.groups, out_channels * (deep ? kWorkgroup : 1));
+    return divide_up(s.out_channels / s.groups, out_channels * kWorkgroup);
   }
   std::int64_t in_tiles(const Conv2dSizes& s) const {
     return divide_up(s.in_channels / s.groups, in_channels);
@@ -191,10 +200,6 @@ struct WeightTiles {
   std::int64_t count(const Conv2dSizes& s) const {
     return out_tiles(s) * in_tiles(s) * kernel_tiles(s) * s.groups;
   }
-  // A workgroup's turns over the batch.
-  std::int64_t blocks(const Conv2dSizes& s) const {
-    return divide_up(s.batch * s.output.height * row.tiles, deep ? 1 : kWorkgroup);
-  }
   std::int64_t sums(const Conv2dSizes& s) const {
     return out_channels * in_channels * kernel_rows * s.window.kernel.width;
   }
@@ -202,13 +207,9 @@ struct WeightTiles {
   double cost(const Conv2dSizes& s) const {
     const std::int64_t x_width =
         row.tiles == 1 ? s.input.width : span_of(row.columns, s.window, false);
-    const std::int64_t x_rows = in_channels * kernel_rows;
     const std::int64_t loads =
-        out_channels * row.columns + (deep ? divide_up(x_rows, kWorkgroup) : x_rows) * x_width;
-    return static_cast<double>(count(s) * blocks(s)) *
-           (kLoadCost * static_cast<double>(loads) +
-            kProductCost * static_cast<double>(products(s)) +
-            kSumCost * static_cast<double>(sums(s)));
+        out_channels * row.columns + divide_up(in_channels * kernel_rows, kWorkgroup) * x_width;
+    return static_cast<double>(count(s)) * body_cost(loads, products(s), sums(s));
   }
 };
 
@@ -220,37 +221,34 @@ WeightTiles tile_weights(const Conv2dSizes& s) {
   WeightTiles best;
   best.row = tile_row(s.output.width, s.input.width, s.window, false);
   WeightTiles tiles = best;
-  const auto try_tiles = [&] {
-    if (tiles.sums(s) > kMostSums || tiles.products(s) > kMostWeightProducts) return;
-    if (tiles.cost(s) < best.cost(s)) best = tiles;
-  };
-  for (const bool deep : {false, true}) {
-    tiles.deep = deep;
-    for (std::int64_t out = 1; out <= kMostOutChannels; ++out) {
-      tiles.out_channels =
-          tile_size(divide_up(s.out_channels / s.groups, deep ? kWorkgroup : 1), out);
-      for (std::int64_t in = 1; in <= kMostInChannels; ++in) {
-        tiles.in_channels = tile_size(s.in_channels / s.groups, in);
-        for (std::int64_t rows = 1; rows <= s.window.kernel.height; ++rows) {
-          tiles.kernel_rows = tile_size(s.window.kernel.height, rows);
-          try_tiles();
-        }
+  for (std::int64_t out = 1; out <= kMostOutChannels; ++out) {
+    tiles.out_channels = tile_size(divide_up(s.out_channels / s.groups, kWorkgroup), out);
+    for (std::int64_t in = 1; in <= kMostInChannels; ++in) {
+      tiles.in_channels = tile_size(s.in_channels / s.groups, in);
+      for (std::int64_t rows = 1; rows <= s.window.kernel.height; ++rows) {
+        tiles.kernel_rows = tile_size(s.window.kernel.height, rows);
+        if (tiles.sums(s) > kMostSums || tiles.products(s) > kMostWeightProducts) continue;
+        if (tiles.cost(s) < best.cost(s)) best = tiles;
       }
     }
   }
   return best;
 }
 
+std::int64_t rows_of(const Conv2dSizes& s, const WeightTiles& tiles) {
+  return s.batch * s.output.height * tiles.row.tiles;
+}
+
 // The batch is split until there are about this many workgroups.
 constexpr std::int64_t kWantedGroups = 16;
 
 std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles) {
-  const std::int64_t blocks = tiles.blocks(s);
-  const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), 1, blocks);
-  return to_u32(divide_up(blocks, divide_up(blocks, wanted)));
+  const std::int64_t rows = rows_of(s, tiles);
+  const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), 1, rows);
+  return to_u32(divide_up(rows, divide_up(rows, wanted)));
 }
 
-// Mirrors the push constants of shaders/conv2d_rows_weight_gradient.glsl.
+// Mirrors the push constants of shaders/conv2d_rows_weight_gradient.comp.
 struct WeightPush {
   std::uint32_t batch;
   std::uint32_t dy_row, x_row;
@@ -259,7 +257,7 @@ struct WeightPush {
   std::uint32_t out_tiles, in_tiles, kernel_tiles;
   std::uint32_t groups, weight_row;
   std::uint32_t dy_replica, x_replica, dweight_replica, dbias_replica;
-  std::uint32_t splits, blocks_per_split, split_stride, bias_offset, sum_bias;
+  std::uint32_t splits, rows_per_split, split_stride, bias_offset, sum_bias;
 };
 
 WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
@@ -283,7 +281,7 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
           .dweight_replica = sum.result_replica(l),
           .dbias_replica = sum.vector_replica(l),
           .splits = sum.splits,
-          .blocks_per_split = to_u32(divide_up(tiles.blocks(s), sum.splits)),
+          .rows_per_split = to_u32(divide_up(rows_of(s, tiles), sum.splits)),
           .split_stride = split ? to_u32(sum.split_elements) : 0,
           .bias_offset = split ? to_u32(l.layout(o.dweight).size()) : 0,
           .sum_bias = o.dbias != kNoValue ? 1u : 0u};
@@ -341,7 +339,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   const bool whole = row.tiles == 1;
   PlannedDispatch d;
   d.label = fmt::format("{} conv2d weight gradient", label);
-  d.shader = tiles.deep ? "conv2d_rows_weight_gradient_deep" : "conv2d_rows_weight_gradient";
+  d.shader = "conv2d_rows_weight_gradient";
   d.constants = {kWorkgroup, 0, 0, 0};
   append_constants(d.constants, s.window);
   for (std::int64_t value : {tiles.out_channels, tiles.in_channels, tiles.kernel_rows, row.columns,
