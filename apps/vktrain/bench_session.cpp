@@ -123,10 +123,12 @@ TimedOperation BenchSession::time(const nn::SingleOperation& single, std::uint32
   check_interrupt();
   nn::ParameterStorage storage(device(), single.parameters, 1, optimizer_slots);
   storage.initialize(0, 1, std::vector<float>(optimizer_slots));
+  if (tuner()) tuner()->begin();  // a budget for each operation
   const auto make = [&](bool profile) {
-    auto executable =
-        std::make_unique<nn::Executable>(device(), single.graph, storage, nn::PlanOptions{},
-                                         std::map<nn::ValueId, runtime::Slice>{}, profile);
+    auto executable = std::make_unique<nn::Executable>(
+        device(), single.graph, storage,
+        nn::tuned_options(tuner().get(), single.graph, storage.layout(), {}),
+        std::map<nn::ValueId, runtime::Slice>{}, profile);
     nn::fill_operands(single, *executable, 1);
     if (prepare) prepare(*executable);
     return executable;

@@ -52,6 +52,7 @@ class BenchSession {
   BenchSession(const BenchOptions& options, Console& console);
 
   runtime::Device& device() { return session_.device(); }
+  const std::shared_ptr<nn::Tuner>& tuner() { return session_.tuner(); }
   // With a pause that throws Interrupted after Ctrl-C.
   nn::MeasureOptions measure_options() const;
   void check_interrupt() const;

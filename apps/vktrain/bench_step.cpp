@@ -18,7 +18,13 @@
 namespace vktrain::app {
 namespace {
 
-constexpr std::int64_t kSteps = 32;  // of an epoch
+constexpr std::int64_t kProfiledSteps = 8;
+
+// Of an epoch: enough that what the host does once an epoch costs little, few enough images for
+// large batches.
+std::int64_t steps_of_epoch(std::int64_t batch) {
+  return std::clamp<std::int64_t>(65536 / batch, 4, 32);
+}
 
 struct StepArguments {
   BenchOptions options;
@@ -151,18 +157,20 @@ std::vector<nn::Experiment> replicas_of_case(const StepCase& c) {
 
 void bench_step_case(BenchSession& session, const StepCase& c) {
   const std::int64_t batch = c.experiment.training.batch_size;
-  const nn::ImageSet images = random_images(c.experiment, batch * kSteps);
+  const nn::ImageSet images = random_images(c.experiment, batch * steps_of_epoch(batch));
   const nn::ImageSet test = random_images(c.experiment, 10);
   StepProfile profile;
+  nn::TrainerOptions options;
+  options.tuner = session.tuner();
   if (session.device().profile().timestamps) {
-    nn::TrainerOptions options;
-    options.profile = true;
-    nn::Trainer profiled(session.device(), replicas_of_case(c), images, test, options);
-    StepCounter counter(kSteps / 4);
+    nn::TrainerOptions profiling = options;
+    profiling.profile = true;
+    nn::Trainer profiled(session.device(), replicas_of_case(c), images, test, profiling);
+    StepCounter counter(kProfiledSteps);
     train_until_finished(profiled, counter);
     profile = profile_of(profiled);
   }
-  nn::Trainer trainer(session.device(), replicas_of_case(c), images, test);
+  nn::Trainer trainer(session.device(), replicas_of_case(c), images, test, options);
   StepClock clock(session.measure_options());
   train_until_finished(trainer, clock);
   const double seconds = nn::spread_of(clock.result().wall).median;
