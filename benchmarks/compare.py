@@ -165,6 +165,7 @@ def markdown(report):
     left_out = {row["left_out"] for row in report["rows"] if row["left_out"]}
     lines += [""] + [f"(a) PyTorch's side leaves out {text}." for text in sorted(left_out)]
     vktrain, pytorch = report["vktrain"], report["pytorch"]
+    peak_key = "flops_per_cpu_second" if report["by_cpu_time"] else "flops_per_second"
     libraries = [os.path.realpath(path) for path in pytorch["blas"]] + pytorch["built_with"]
     libraries += [f"{name} {pytorch[name]}" for name in ("cuda", "cudnn") if pytorch[name]]
     lines += [
@@ -174,7 +175,8 @@ def markdown(report):
         f"{vktrain['driver']}; its peak {vktrain['peak_gflops'] or 0:,.0f} GFLOP/s"
         f"{' per second of processor time' if report['peak_by_cpu_time'] else ''}",
         f"- PyTorch {pytorch['torch']}: {pytorch['device']}, {'; '.join(libraries)}; its peak "
-        f"{pytorch['peak']['flops_per_second'] / 1e9:,.0f} GFLOP/s",
+        f"{pytorch['peak'][peak_key] / 1e9:,.0f} GFLOP/s"
+        f"{' per second of processor time' if report['by_cpu_time'] else ''}",
         f"- `{report['command']}`"]
     return "\n".join(lines) + "\n"
 

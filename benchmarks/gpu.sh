@@ -94,7 +94,7 @@ if $quick; then
   step_batch=16
   replicas=1,2
   scaling_batch=16,32
-  compare_models=(fcn100k cnn-bn)
+  compare_models=(fcn100k cnn100k)
   bench_options+=(--repetitions 2 --min-time 0.01)
   kernel_options=(--repetitions 2 --seconds 0.05)
   compare_options=(--pairs 2 --batch "$step_batch" --seconds 0.1 --repetitions 2)
