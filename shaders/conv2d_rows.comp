@@ -157,6 +157,7 @@ void main() {
     }
 
     const uint PIXELS = ROWS * COLUMNS;
+    const uint QUADS = (COLUMNS + 3) / 4;
     float sum[MAX_CHANNELS * MAX_COLUMNS];  // [channel][row][column]
     [[unroll]] for (uint e = 0; e < CHANNELS * PIXELS; ++e) sum[e] = 0.0;
 
@@ -208,7 +209,8 @@ void main() {
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
 
     // No loop below may be left to the driver: an index that it does not know keeps all sums in
-    // memory, and each of their stores becomes a branch per lane.
+    // memory, and each of their stores becomes a branch per lane. (Mesa does not unroll a loop around
+    // a loop that stays, nor one whose step is larger than its bound.)
     uint columns = p.groups * p.result_channels * p.result_height * RESULT_WIDTH;
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint result_image = replica() * p.result_replica + image[r] * p.result_row;
@@ -219,7 +221,8 @@ void main() {
             if (row_exists && channel0 + o < p.result_channels) {
                 uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
                 float b = channel_bias[o];
-                [[unroll]] for (uint column = 0; column < COLUMNS; column += 4) {
+                [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
+                    uint column = quad * 4;
                     vec4 value = vec4(0.0);
                     [[unroll]] for (uint part = 0; part < 4; ++part) {
                         if (column + part < COLUMNS)
