@@ -19,9 +19,11 @@ namespace vktrain::nn {
 using TuningLog = std::function<void(const std::string&)>;
 
 struct ContestOptions {
-  std::uint32_t rounds = 3;         // every candidate once in each, so that noise hits all
+  // Every candidate runs once in each, so that noise hits all; after the first those only that are
+  // not far behind.
+  std::uint32_t rounds = 3;
   double seconds_per_round = 0.01;  // that a candidate runs in each
-  // After it no further candidate is compiled.
+  // After it no candidate is compiled but the first two.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 

@@ -34,7 +34,7 @@ std::optional<TuningMode> parse_tuning_mode(std::string_view text) {
 }
 
 std::string to_string(const TuningSummary& summary) {
-  if (summary.measured == 0) return {};
+  if (summary.measured + summary.unmeasured == 0) return {};
   std::string text = fmt::format("tuned {} kernel{} in {:.1f} s", summary.measured,
                                  summary.measured == 1 ? "" : "s", summary.seconds);
   if (summary.unmeasured > 0) {

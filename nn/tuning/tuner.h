@@ -42,7 +42,7 @@ struct TuningSummary {
   double seconds = 0;
   bool remembered = false;
 };
-// "tuned 9 kernels in 1.8 s; remembered for this device"; empty when nothing was measured.
+// "tuned 9 kernels in 1.8 s; remembered for this device"; empty when nothing was asked.
 std::string to_string(const TuningSummary& summary);
 
 class Tuner {

@@ -222,6 +222,9 @@ TEST(TuningSummaryText, SaysWhatHappened) {
   EXPECT_EQ(to_string(TuningSummary{}), "");
   EXPECT_EQ(to_string(TuningSummary{.measured = 9, .seconds = 1.84, .remembered = true}),
             "tuned 9 kernels in 1.8 s; remembered for this device");
+  EXPECT_EQ(to_string(TuningSummary{.unmeasured = 3, .seconds = 2, .remembered = true}),
+            "tuned 0 kernels in 2.0 s, 3 more as proposed (--tune full measures them); remembered "
+            "for this device");
   EXPECT_EQ(to_string(TuningSummary{.measured = 1, .unmeasured = 2, .seconds = 2}),
             "tuned 1 kernel in 2.0 s, 2 more as proposed (--tune full measures them); not "
             "remembered");
