@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <optional>
 #include <stdexcept>
 
@@ -44,7 +45,9 @@ std::vector<std::vector<ResourceUse>> resource_uses(std::span<const Dispatch> di
 struct CommandGraph::Impl {
   Impl(Device& owner, bool with_profile);
 
+  void allocate_sets();
   void write_descriptors();
+  VkBufferView make_texel_view(const Slice& slice);
   void record_barrier(VkPipelineStageFlags source_stages, VkAccessFlags source) const;
   void record_dispatch(std::size_t index) const;
   void record_commands() const;
@@ -67,6 +70,7 @@ struct CommandGraph::Impl {
   VkCommandBuffer commands = VK_NULL_HANDLE;
   OwnedDescriptorPool descriptor_pool;
   std::vector<VkDescriptorSet> sets;  // one a dispatch
+  std::vector<OwnedBufferView> texel_views;
   std::array<Submission, kMaxInFlight> in_flight;
   std::size_t next = 0;  // of in_flight: the older one
   std::unique_ptr<Timestamps> timestamps;
@@ -88,21 +92,17 @@ CommandGraph::Impl::Impl(Device& owner, bool with_profile)
   for (Submission& submission : in_flight) submission.fence = make_fence(*logical);
 }
 
-void CommandGraph::Impl::write_descriptors() {
-  std::uint32_t buffers = 0;
-  for (const Dispatch& dispatch : dispatches) {
-    buffers += static_cast<std::uint32_t>(dispatch.bindings.size());
-  }
+void CommandGraph::Impl::allocate_sets() {
   const auto count = static_cast<std::uint32_t>(dispatches.size());
-  if (count == 0) return;
   // Every set takes room for the whole layout, whether its bindings are written or not.
-  const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                  count * static_cast<std::uint32_t>(kMaxBindings)};
+  const std::uint32_t room = count * static_cast<std::uint32_t>(kMaxBindings);
+  const std::array<VkDescriptorPoolSize, 2> sizes{
+      {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, room}, {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, room}}};
   VkDescriptorPoolCreateInfo pool_info{};
   pool_info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
   pool_info.maxSets = count;
-  pool_info.poolSizeCount = 1;
-  pool_info.pPoolSizes = &size;
+  pool_info.poolSizeCount = static_cast<std::uint32_t>(sizes.size());
+  pool_info.pPoolSizes = sizes.data();
   const DeviceFunctions& vk = logical->vk();
   VkDescriptorPool pool = VK_NULL_HANDLE;
   check(vk.vkCreateDescriptorPool(logical->handle(), &pool_info, nullptr, &pool),
@@ -118,23 +118,49 @@ void CommandGraph::Impl::write_descriptors() {
   sets.resize(count);
   check(vk.vkAllocateDescriptorSets(logical->handle(), &set_info, sets.data()),
         "allocating descriptor sets");
+}
 
-  std::vector<VkDescriptorBufferInfo> infos;
-  infos.reserve(buffers);  // the writes point into it
+VkBufferView CommandGraph::Impl::make_texel_view(const Slice& slice) {
+  VkBufferViewCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
+  info.buffer = slice.buffer->impl().bound.buffer.get();
+  info.format = VK_FORMAT_R32G32B32A32_SFLOAT;
+  info.offset = slice.offset;
+  info.range = slice.size;
+  VkBufferView view = VK_NULL_HANDLE;
+  check(logical->vk().vkCreateBufferView(logical->handle(), &info, nullptr, &view),
+        "creating a texel buffer");
+  texel_views.emplace_back(*logical, view);
+  return view;
+}
+
+void CommandGraph::Impl::write_descriptors() {
+  // The writes point into these, which must not move.
+  std::deque<VkDescriptorBufferInfo> infos;
+  std::deque<VkBufferView> views;
   std::vector<VkWriteDescriptorSet> writes;
+  const auto add_write = [&](std::size_t dispatch, std::size_t binding, VkDescriptorType type) {
+    VkWriteDescriptorSet& write = writes.emplace_back();
+    write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+    write.dstSet = sets[dispatch];
+    write.dstBinding = static_cast<std::uint32_t>(binding);
+    write.descriptorCount = 1;
+    write.descriptorType = type;
+    return &write;
+  };
   for (std::size_t i = 0; i < dispatches.size(); ++i) {
-    for (std::uint32_t slot = 0; slot < dispatches[i].bindings.size(); ++slot) {
+    const std::uint32_t texels = kernels[i]->impl().interface.texel_bindings;
+    for (std::size_t slot = 0; slot < dispatches[i].bindings.size(); ++slot) {
       const Slice& slice = dispatches[i].bindings[slot].slice;
       infos.push_back({slice.buffer->impl().bound.buffer.get(), slice.offset, slice.size});
-      VkWriteDescriptorSet& write = writes.emplace_back();
-      write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
-      write.dstSet = sets[i];
-      write.dstBinding = slot;
-      write.descriptorCount = 1;
-      write.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
-      write.pBufferInfo = &infos.back();
+      add_write(i, slot, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER)->pBufferInfo = &infos.back();
+      if ((texels & (1u << slot)) == 0) continue;
+      views.push_back(make_texel_view(slice));
+      add_write(i, kMaxBindings + slot, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER)->pTexelBufferView =
+          &views.back();
     }
   }
+  const DeviceFunctions& vk = logical->vk();
   vk.vkUpdateDescriptorSets(logical->handle(), static_cast<std::uint32_t>(writes.size()),
                             writes.data(), 0, nullptr);
 }
@@ -291,11 +317,14 @@ void CommandGraph::record() {
   impl_->device->kernels->prepare(keys);
   for (const Dispatch& dispatch : impl_->dispatches) {
     const Kernel& kernel = impl_->device->kernels->get(dispatch.kernel);
-    check_bindings(dispatch, kernel.impl().interface);
+    check_bindings(dispatch, kernel.impl().interface, impl_->device->profile);
     impl_->kernels.push_back(&kernel);
   }
   impl_->levels = schedule_levels(resource_uses(impl_->dispatches));
-  impl_->write_descriptors();
+  if (!impl_->dispatches.empty()) {
+    impl_->allocate_sets();
+    impl_->write_descriptors();
+  }
   if (impl_->profile && !impl_->dispatches.empty()) {
     impl_->timestamps = std::make_unique<Timestamps>(
         *impl_->logical, impl_->device->profile.timestamp_period, impl_->dispatches.size());

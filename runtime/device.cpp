@@ -15,16 +15,17 @@ namespace vktrain::runtime {
 namespace {
 
 OwnedSetLayout make_set_layout(const LogicalDevice& device) {
-  std::array<VkDescriptorSetLayoutBinding, kMaxBindings> bindings{};
-  for (std::uint32_t i = 0; i < kMaxBindings; ++i) {
+  std::array<VkDescriptorSetLayoutBinding, 2 * kMaxBindings> bindings{};
+  for (std::uint32_t i = 0; i < bindings.size(); ++i) {
     bindings[i].binding = i;
-    bindings[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    bindings[i].descriptorType = i < kMaxBindings ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
+                                                  : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
     bindings[i].descriptorCount = 1;
     bindings[i].stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
   }
   VkDescriptorSetLayoutCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
-  info.bindingCount = kMaxBindings;
+  info.bindingCount = static_cast<std::uint32_t>(bindings.size());
   info.pBindings = bindings.data();
   VkDescriptorSetLayout layout = VK_NULL_HANDLE;
   check(device.vk().vkCreateDescriptorSetLayout(device.handle(), &info, nullptr, &layout),

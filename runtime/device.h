@@ -41,6 +41,8 @@ struct DeviceProfile {
   std::uint32_t max_storage_buffers = 0;  // per stage
   std::uint64_t max_storage_range = 0;
   std::uint64_t storage_alignment = 0;
+  std::uint64_t max_texel_elements = 0;  // of a texel buffer
+  std::uint64_t texel_alignment = 0;
   std::uint64_t max_allocation = 0;
   std::uint64_t memory = 0;  // of the largest device-local heap
   bool timestamps = false;

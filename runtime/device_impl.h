@@ -25,7 +25,7 @@ struct Device::Impl {
   Instance instance;
   DeviceProfile profile;
   std::unique_ptr<LogicalDevice> logical;
-  OwnedSetLayout set_layout;            // kMaxBindings storage buffers
+  OwnedSetLayout set_layout;            // kMaxBindings storage buffers and texel buffers
   OwnedPipelineLayout pipeline_layout;  // set_layout and kMaxPushBytes
   std::unique_ptr<PipelineStore> pipelines;
   std::unique_ptr<Transfer> transfer;  // made on first use by `transfers`

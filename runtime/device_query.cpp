@@ -52,6 +52,8 @@ void copy_properties(const VkPhysicalDeviceProperties& properties, DeviceProfile
       std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
   profile.max_storage_range = limits.maxStorageBufferRange;
   profile.storage_alignment = limits.minStorageBufferOffsetAlignment;
+  profile.max_texel_elements = limits.maxTexelBufferElements;
+  profile.texel_alignment = limits.minTexelBufferOffsetAlignment;
   profile.timestamp_period = limits.timestampPeriod;
 }
 

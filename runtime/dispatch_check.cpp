@@ -10,6 +10,8 @@
 namespace vktrain::runtime {
 namespace {
 
+constexpr std::uint64_t kTexelBytes = 16;  // a vec4
+
 template <typename... Args>
 [[noreturn]] void refuse(const Dispatch& dispatch, fmt::format_string<Args...> format,
                          Args&&... args) {
@@ -31,6 +33,25 @@ void check_binding(const Dispatch& dispatch, std::size_t slot, const DeviceProfi
   if (slice.offset % profile.storage_alignment != 0) {
     refuse(dispatch, "binding {} (\"{}\") starts at byte {}, the device needs multiples of {}",
            slot, name, slice.offset, profile.storage_alignment);
+  }
+}
+
+void check_texels(const Dispatch& dispatch, std::size_t slot, const DeviceProfile& profile) {
+  if (slot >= dispatch.bindings.size()) {
+    refuse(dispatch, "the shader reads binding {} as texels, but only {} are bound", slot,
+           dispatch.bindings.size());
+  }
+  const Slice& slice = dispatch.bindings[slot].slice;
+  const std::string& name = slice.buffer->name();
+  if (slice.size % kTexelBytes != 0 || slice.offset % profile.texel_alignment != 0) {
+    refuse(dispatch,
+           "binding {} (\"{}\") is read as texels: it has {} bytes from byte {}, expected whole "
+           "texels of {} bytes from a multiple of {}",
+           slot, name, slice.size, slice.offset, kTexelBytes, profile.texel_alignment);
+  }
+  if (slice.size / kTexelBytes > profile.max_texel_elements) {
+    refuse(dispatch, "binding {} (\"{}\") has {} texels, the device reads at most {}", slot, name,
+           slice.size / kTexelBytes, profile.max_texel_elements);
   }
 }
 
@@ -57,7 +78,11 @@ void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile) {
   }
 }
 
-void check_bindings(const Dispatch& dispatch, const ShaderInterface& interface) {
+void check_bindings(const Dispatch& dispatch, const ShaderInterface& interface,
+                    const DeviceProfile& profile) {
+  for (std::size_t slot = 0; slot < kMaxBindings; ++slot) {
+    if (interface.texel_bindings & (1u << slot)) check_texels(dispatch, slot, profile);
+  }
   for (std::uint32_t slot = 0; slot < 32; ++slot) {
     const std::uint32_t bit = 1u << slot;
     if (!(interface.used_bindings & bit)) continue;

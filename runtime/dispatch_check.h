@@ -10,8 +10,10 @@ namespace vktrain::runtime {
 // Throws std::invalid_argument, naming the dispatch, the limit and what was found.
 void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile);
 
-// Throws std::invalid_argument when the shader uses a binding that the dispatch lacks, or writes
-// one that the dispatch declares as read: the barriers would be wrong.
-void check_bindings(const Dispatch& dispatch, const ShaderInterface& interface);
+// Throws std::invalid_argument when the shader uses a binding that the dispatch lacks, writes one
+// that the dispatch declares as read (the barriers would be wrong), or reads one as texels that has
+// more of them than the device allows, or not whole ones.
+void check_bindings(const Dispatch& dispatch, const ShaderInterface& interface,
+                    const DeviceProfile& profile);
 
 }  // namespace vktrain::runtime

@@ -1,7 +1,8 @@
 // Kernels: a shader of shaders/ with values for its specialization constants.
 //
 // All kernels share one interface: up to 8 storage buffers in descriptor set 0 (binding i is the
-// dispatch's i-th binding) and at most 128 bytes of push constants.
+// dispatch's i-th binding), each of which a shader may read as a uniform texel buffer of vec4 at
+// binding 8 + i instead, and at most 128 bytes of push constants.
 #pragma once
 
 #include <compare>

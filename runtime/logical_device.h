@@ -74,6 +74,7 @@ class Owned {
 };
 
 using OwnedBuffer = Owned<VkBuffer, &DeviceFunctions::vkDestroyBuffer>;
+using OwnedBufferView = Owned<VkBufferView, &DeviceFunctions::vkDestroyBufferView>;
 using OwnedMemory = Owned<VkDeviceMemory, &DeviceFunctions::vkFreeMemory>;
 using OwnedCommandPool = Owned<VkCommandPool, &DeviceFunctions::vkDestroyCommandPool>;
 using OwnedDescriptorPool = Owned<VkDescriptorPool, &DeviceFunctions::vkDestroyDescriptorPool>;

@@ -44,10 +44,11 @@ Buffer::Buffer(Device& device, std::uint64_t size, std::string name)
   impl_->device = owner.logical.get();
   impl_->size = size;
   impl_->name = std::move(name);
-  impl_->bound = make_buffer(*owner.logical, words,
-                             VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                 VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-                             0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, result);
+  impl_->bound =
+      make_buffer(*owner.logical, words,
+                  VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                      VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                  0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, result);
   if (result != VK_SUCCESS) {
     throw DeviceError(fmt::format(
         "buffer \"{}\" needs {}, but \"{}\" with {} of memory has no room for it ({}): use a "

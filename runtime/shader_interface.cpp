@@ -5,6 +5,8 @@
 
 #include <unordered_map>
 
+#include "runtime/kernel.h"
+
 namespace vktrain::runtime {
 namespace {
 
@@ -152,7 +154,10 @@ std::optional<Size> Reader::workgroup_size(Words constants) const {
 }
 
 ShaderInterface Reader::result(Words constants) const {
-  return {workgroup_size(constants), used_, written_};
+  constexpr std::uint32_t kStorage = (1u << kMaxBindings) - 1;
+  // What lies beyond both kinds of bindings stays a used binding, for `check_bindings` to refuse.
+  constexpr std::uint32_t kTexels = kStorage << kMaxBindings;
+  return {workgroup_size(constants), used_ & ~kTexels, written_, (used_ & kTexels) >> kMaxBindings};
 }
 
 }  // namespace

@@ -14,10 +14,11 @@ struct ShaderInterface {
   // With specialization constants applied; empty when the module declares none or it cannot be
   // evaluated.
   std::optional<std::array<std::uint32_t, 3>> workgroup_size;
-  // Bit i is binding i of descriptor set 0. Static use: code that a specialization constant turns
-  // off counts, as in the Vulkan specification.
+  // Bit i is binding i of descriptor set 0, as a storage buffer. Static use: code that a
+  // specialization constant turns off counts, as in the Vulkan specification.
   std::uint32_t used_bindings = 0;
   std::uint32_t written_bindings = 0;
+  std::uint32_t texel_bindings = 0;  // bit i: binding i is read through its texel buffer
 };
 
 // `constants[i]` is the value of specialization constant id i; ids beyond keep their defaults.

@@ -44,6 +44,7 @@ namespace vktrain::runtime {
   X(vkCmdResetQueryPool)            \
   X(vkCmdWriteTimestamp)            \
   X(vkCreateBuffer)                 \
+  X(vkCreateBufferView)             \
   X(vkCreateCommandPool)            \
   X(vkCreateComputePipelines)       \
   X(vkCreateDescriptorPool)         \
@@ -54,6 +55,7 @@ namespace vktrain::runtime {
   X(vkCreateQueryPool)              \
   X(vkCreateShaderModule)           \
   X(vkDestroyBuffer)                \
+  X(vkDestroyBufferView)            \
   X(vkDestroyCommandPool)           \
   X(vkDestroyDescriptorPool)        \
   X(vkDestroyDescriptorSetLayout)   \

@@ -1,11 +1,17 @@
 // Register tiles for drivers whose subgroup is a whole workgroup of 8 lanes (llvmpipe): an
-// invocation makes ROWS rows x 8 columns of C. There a load is a loop over the lanes, whether the
-// address is uniform or not, and a shuffle from a constant lane is one permutation: so the rows of A,
-// which all lanes need, are loaded a part by each lane and handed round.
+// invocation makes ROWS rows x 8 columns of C. There a load from a storage buffer is a loop over the
+// lanes, whether the address is uniform or not; a texel buffer is gathered without a loop, and a
+// shuffle from a constant lane is one permutation. So the operands are read as texels, and the rows
+// of A, which all lanes need, are loaded a part by each lane and handed round.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 layout(constant_id = 4) const uint ROWS = 16;  // 8, 16 or 32
+
+layout(set = 0, binding = 8) uniform samplerBuffer a_texels;
+layout(set = 0, binding = 9) uniform samplerBuffer b_texels;
+vec4 load_a(uint i) { return texelFetch(a_texels, int(i)); }
+vec4 load_b(uint i) { return texelFetch(b_texels, int(i)); }
 
 const uint LANES = 8;
 const uint LOADS = ROWS / LANES;  // vec4 of A that a lane loads for four steps of K

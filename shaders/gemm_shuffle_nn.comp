@@ -22,11 +22,11 @@ void main() {
         vec4 r[4];
         [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
             uint b_row = min(k + kk, p.k - 1) * p.b_stride;
-            l[kk] = b[b_left + b_row];
-            r[kk] = b[b_right + b_row];
+            l[kk] = load_b(b_left + b_row);
+            r[kk] = load_b(b_right + b_row);
         }
         vec4 mine[LOADS];
-        [[unroll]] for (uint j = 0; j < LOADS; ++j) mine[j] = before(p.k, k, a[a_row[j] + k / 4]);
+        [[unroll]] for (uint j = 0; j < LOADS; ++j) mine[j] = before(p.k, k, load_a(a_row[j] + k / 4));
         [[unroll]] for (uint i = 0; i < ROWS; ++i) {
             vec4 x = subgroupShuffle(mine[i / LANES], i % LANES);
             [[unroll]] for (uint kk = 0; kk < 4; ++kk) {

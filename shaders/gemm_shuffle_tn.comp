@@ -32,13 +32,13 @@ void main() {
         vec4 r[4];
         [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
             uint b_row = min(k + kk, end - 1) * p.b_stride;
-            l[kk] = b[b_left + b_row];
-            r[kk] = b[b_right + b_row];
+            l[kk] = load_b(b_left + b_row);
+            r[kk] = load_b(b_right + b_row);
         }
         vec4 mine[LOADS];
         [[unroll]] for (uint j = 0; j < LOADS; ++j) {
             uint step = k + a_step[j];
-            vec4 value = a[a_column[j] + min(step, end - 1) * p.a_stride];
+            vec4 value = load_a(a_column[j] + min(step, end - 1) * p.a_stride);
             mine[j] = step < end ? value : vec4(0.0);
             a_sum[j] += mine[j];
         }

@@ -52,6 +52,15 @@ GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t 
   return variant;
 }
 
+// A subgroup is a workgroup, and whatever can be bound can be read as texels.
+bool can_shuffle(const runtime::DeviceProfile& device) {
+  constexpr std::uint64_t kTexelBytes = 16;
+  constexpr std::uint64_t kSliceAlignment = 4 * kAlignmentElements;
+  return device.subgroup_shuffle && device.subgroup_size == kShuffleLanes &&
+         device.max_texel_elements >= device.max_storage_range / kTexelBytes &&
+         device.texel_alignment <= kSliceAlignment;
+}
+
 // The larger tile does more per load (on lavapipe a row costs about 1, 0.74 and 0.55 in tiles of 8,
 // 16 and 32) and wastes more where it reaches past M.
 std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes) {
@@ -155,9 +164,7 @@ std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device) {
   if (device.kind != runtime::DeviceKind::cpu) return tiled_variants(sizes, device);
   // The others are two to seven times as slow there, and would only take the tuner's time.
-  if (device.subgroup_shuffle && device.subgroup_size == kShuffleLanes) {
-    return shuffle_variants(form, sizes);
-  }
+  if (can_shuffle(device)) return shuffle_variants(form, sizes);
   return {register_variant(form, sizes),
           tiled_variant(kSmallestTiling, sizes, form == GemmForm::tn)};
 }

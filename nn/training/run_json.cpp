@@ -118,6 +118,8 @@ Json device_object(const runtime::DeviceProfile& d) {
   json["max_storage_buffers"] = d.max_storage_buffers;
   json["max_storage_range"] = d.max_storage_range;
   json["storage_alignment"] = d.storage_alignment;
+  json["max_texel_elements"] = d.max_texel_elements;
+  json["texel_alignment"] = d.texel_alignment;
   json["max_allocation"] = d.max_allocation;
   json["memory"] = d.memory;
   json["timestamps"] = d.timestamps;

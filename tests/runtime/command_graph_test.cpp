@@ -214,6 +214,22 @@ TEST_F(CommandGraphTest, BindsAllEightBuffersAndThreeAxes) {
 }
 
 // Without this test, silence could also mean that the layer's messages do not arrive.
+TEST_F(CommandGraphTest, ReadsABindingAsTexels) {
+  const std::vector<float> values = {1, 2, 3, 4, 10, 20, 30, 40, -1, 1, -2, 2};
+  const Slice x = make_slice(values, "x");
+  const Slice y = arena().allocate(3 * sizeof(float), "y");
+  Dispatch dispatch;
+  dispatch.label = "sums of texels";
+  dispatch.kernel = {"sum_texels", {8}};
+  dispatch.bindings = {{x, Access::read}, {y, Access::write}};
+  dispatch.push = push({3});
+  CommandGraph graph(device());
+  graph.add(dispatch);
+  graph.record();
+  graph.run();
+  EXPECT_EQ(read<float>(y), (std::vector<float>{10, 100, 0}));
+}
+
 TEST_F(CommandGraphTest, ValidationMessagesArrive) {
   if (!device().validating()) GTEST_SKIP() << "the validation layer is turned off";
   std::vector<std::string> heard;
@@ -245,6 +261,18 @@ class LimitTest : public CommandGraphTest {
   }
 
   // What `add` says.
+  // Of the dispatch alone in a graph.
+  std::string error_of_record() {
+    CommandGraph graph(device());
+    graph.add(dispatch_);
+    try {
+      graph.record();
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "recorded";
+  }
+
   std::string refusal() {
     CommandGraph graph(device());
     try {
@@ -326,16 +354,6 @@ TEST_F(LimitTest, RefusesSlicesBeyondTheStorageRange) {
 }
 
 TEST_F(LimitTest, RefusesUndeclaredWritesAndMissingBindings) {
-  const auto error_of_record = [&] {
-    CommandGraph graph(device());
-    graph.add(dispatch_);
-    try {
-      graph.record();
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string("recorded");
-  };
   EXPECT_EQ(error_of_record(), "recorded");
   dispatch_.bindings[1].access = Access::read;
   EXPECT_EQ(error_of_record(),
@@ -345,6 +363,14 @@ TEST_F(LimitTest, RefusesUndeclaredWritesAndMissingBindings) {
   EXPECT_EQ(error_of_record(), "recorded");
   dispatch_.bindings.pop_back();
   EXPECT_THAT(error_of_record(), HasSubstr("the shader uses binding 1, but only 1 are bound"));
+}
+
+TEST_F(LimitTest, RefusesTexelsThatAreNotWhole) {
+  dispatch_.kernel = {"sum_texels", {64}};
+  dispatch_.bindings[0].slice = x_.part(0, 64);
+  EXPECT_EQ(error_of_record(), "recorded");
+  dispatch_.bindings[0].slice = x_.part(0, 68);
+  EXPECT_THAT(error_of_record(), HasSubstr("binding 0 (\"test/x\") is read as texels: it has 68"));
 }
 
 TEST_F(LimitTest, RefusesTheWrongOrderOfCalls) {

@@ -38,6 +38,13 @@ TEST(ShaderInterface, KnowsTheBindings) {
   EXPECT_EQ(sum.written_bindings, 0b1000'0000u);
 }
 
+TEST(ShaderInterface, TellsTexelsFromStorage) {
+  const ShaderInterface facts = shader_interface(test_shader("sum_texels"), {});
+  EXPECT_EQ(facts.used_bindings, 0b10u);
+  EXPECT_EQ(facts.written_bindings, 0b10u);
+  EXPECT_EQ(facts.texel_bindings, 0b1u);
+}
+
 TEST(ShaderInterface, CountsAtomicsAsWritesAndLengthsAsUses) {
   const ShaderInterface facts = shader_interface(test_shader("atomic_count"), {});
   EXPECT_EQ(facts.used_bindings, 0b101u);
