@@ -17,9 +17,10 @@ const uint LANES = 8;
 const uint LOADS = ROWS / LANES;  // vec4 of A that a lane loads for four steps of K
 
 uint lane() { return gl_LocalInvocationID.x; }
-uint first_row() { return gl_WorkGroupID.y * ROWS; }
+// Workgroups that follow each other share their columns of B, which stay in a core's cache.
+uint first_row() { return gl_WorkGroupID.x * ROWS; }
 // Of the invocation's 8 columns, in vec4.
-uint first_column4() { return 2 * (gl_WorkGroupID.x * LANES + lane()); }
+uint first_column4() { return 2 * (gl_WorkGroupID.y * LANES + lane()); }
 
 vec4 left[ROWS];   // the sums of columns 0 to 3
 vec4 right[ROWS];  // and 4 to 7

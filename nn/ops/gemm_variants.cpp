@@ -47,6 +47,7 @@ GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t 
                          .workgroup = kShuffleLanes,
                          .tile_rows = rows,
                          .tile_columns = 64,
+                         .rows_first = true,
                          .k_per_split = sizes.k};
   if (form == GemmForm::tn) split_k(variant, sizes, kCpuGroups);
   return variant;
