@@ -8,6 +8,7 @@
 #include "nn/ops/channel_sum.h"
 #include "nn/ops/conv2d.h"
 #include "nn/ops/gemm.h"
+#include "nn/ops/max_pool2d.h"
 #include "nn/ops/softmax_cross_entropy.h"
 
 namespace vktrain::nn {
@@ -176,6 +177,31 @@ bool fuse_conv2d_bias_gradient(Graph& graph, std::size_t index) {
   return false;
 }
 
+const MaxPool2d* pooling_with(const Graph& graph, ValueId winners) {
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    const auto* pooling = as<MaxPool2d>(graph, i);
+    if (pooling && pooling->winners() == winners) return pooling;
+  }
+  return nullptr;
+}
+
+// The pooling's input is the activation's output, from which the derivative must follow.
+bool fuse_max_pool2d_gradient(Graph& graph, std::size_t index) {
+  const auto* backward = as<ActivationBackward>(graph, index);
+  if (!backward || derivative_needs_input(backward->activation().kind)) return false;
+  const std::size_t producer = sole_producer(graph, backward->dy(), index);
+  const auto* gradient = producer == kNone ? nullptr : as<MaxPool2dBackward>(graph, producer);
+  if (!gradient || gradient->gradient_output() != kNoValue) return false;
+  const MaxPool2d* pooling = pooling_with(graph, gradient->winners());
+  if (!pooling || pooling->x() != backward->operand()) return false;
+  merge(graph, index, producer,
+        std::make_unique<MaxPool2dBackward>(gradient->dy(), gradient->winners(), backward->dx(),
+                                            gradient->sizes(), backward->activation(),
+                                            pooling->derivative_operand()),
+        gradient->label);
+  return true;
+}
+
 bool fuse_loss_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<SoftmaxCrossEntropy>(graph, index);
   if (!backward || backward->result().loss != kNoValue) return false;
@@ -214,6 +240,7 @@ void fuse(Graph& graph, const FusionOptions& options) {
   repeat(graph, options.activation, fuse_conv2d_activation);
   repeat(graph, options.activation_gradient, fuse_activation_gradient);
   repeat(graph, options.activation_gradient, fuse_conv2d_activation_gradient);
+  repeat(graph, options.max_pool2d_gradient, fuse_max_pool2d_gradient);
   repeat(graph, options.bias_gradient, fuse_bias_gradient);
   repeat(graph, options.bias_gradient, fuse_conv2d_bias_gradient);
   repeat(graph, options.loss_gradient, fuse_loss_gradient);

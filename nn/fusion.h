@@ -9,11 +9,13 @@ namespace vktrain::nn {
 struct FusionOptions {
   bool bias = true;                 // bias_add into the GEMM or convolution before it
   bool activation = true;           // activation into the GEMM or convolution (and bias) before it
-  bool activation_gradient = true;  // activation's derivative into what makes its gradient
+  bool activation_gradient = true;  // activation's derivative into the GEMM or convolution that
+                                    // makes its gradient
+  bool max_pool2d_gradient = true;  // activation's derivative into a max pooling's gradient
   bool bias_gradient = true;        // sum of a bias gradient into the weight gradient
   bool loss_gradient = true;        // softmax cross-entropy and its gradient in one kernel
 
-  static FusionOptions none() { return {false, false, false, false, false}; }
+  static FusionOptions none() { return {false, false, false, false, false, false}; }
 };
 
 void fuse(Graph& graph, const FusionOptions& options = {});

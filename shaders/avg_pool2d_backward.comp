@@ -11,3 +11,5 @@ float share(uint window, uint row, uint column, Place a) {
                    int(a.column) - window_column(column) < int(KERNEL_W);
     return covered ? dy[window] / divisor(row, column) : 0.0;
 }
+
+vec4 finish(vec4 gradient, uint target) { return gradient; }

@@ -4,6 +4,7 @@
 #include "common.glsl"
 #include "pool2d.glsl"
 #include "pool2d_backward.glsl"
+#include "max_pool2d_backward.glsl"
 
 layout(set = 0, binding = 2, std430) readonly buffer Winners { uint winners[]; };
 
@@ -11,3 +12,5 @@ layout(set = 0, binding = 2, std430) readonly buffer Winners { uint winners[]; }
 float share(uint window, uint row, uint column, Place a) {
     return winners[window] == a.row * W + a.column ? dy[window] : 0.0;
 }
+
+vec4 finish(vec4 gradient, uint target) { return times_derivative(gradient, target); }

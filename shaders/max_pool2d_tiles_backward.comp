@@ -4,6 +4,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 #include "pool2d.glsl"
+#include "max_pool2d_backward.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };
 layout(set = 0, binding = 1, std430) writeonly buffer DX { vec2 dx[]; };
@@ -19,7 +20,7 @@ void main() {
     uint item = item_index();
     if (item >= p.count) return;
     uint source = replica() * (p.dy_replica / 4) + item;
-    vec4 gradient = dy[source];
+    vec4 gradient = times_derivative(dy[source], source);
     uvec4 winner = winners[source];
     uint dx_start = replica() * (p.dx_replica / 2);
     [[unroll]] for (uint i = 0; i < 4; ++i) {

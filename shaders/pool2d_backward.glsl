@@ -1,4 +1,5 @@
-// The backward pass of pooling: dx in gather form. Include pool2d.glsl before, define share() after.
+// The backward pass of pooling: dx in gather form. Include pool2d.glsl before, define share()
+// and finish() after.
 #extension GL_EXT_control_flow_attributes : require
 
 layout(set = 0, binding = 0, std430) readonly buffer DY { float dy[]; };
@@ -13,6 +14,9 @@ layout(push_constant, std430) uniform Push {
 // What the element at `a` gets from dy[window]. The window is that of the output at (row, column);
 // it begins at the element or before, but may end before it, too.
 float share(uint window, uint row, uint column, Place a);
+
+// What is stored to dx[target].
+vec4 finish(vec4 gradient, uint target);
 
 float gather_row(uint dy_row, Place a, uint row) {
     float sum = 0.0;
@@ -47,5 +51,6 @@ void main() {
         if (a.plane < CHANNELS) gradient[i] = gather(dy_row, a);
         a = next(a, H, W);
     }
-    dx[replica() * (p.dx_replica / 4) + item] = gradient;
+    uint target = replica() * (p.dx_replica / 4) + item;
+    dx[target] = finish(gradient, target);
 }

@@ -204,6 +204,9 @@ std::vector<StepCase> cases_of(const StepArguments& arguments) {
     experiment.training.log_every = 0;
     experiment.data.split = {.kind = nn::SplitRule::Kind::none};
     experiment.early_stopping = {};
+    // A few thousand random images are soon learnt by heart; then gradients are denormal numbers,
+    // with which processors are several times as slow. So the parameters hardly move.
+    experiment.optimizer.learning_rate = 1e-8;
     for (const std::int64_t batch : batches) {
       experiment.training.batch_size = batch;
       for (const std::int64_t count : replicas) cases.push_back({id, experiment, count});

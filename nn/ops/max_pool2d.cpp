@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <span>
+#include <vector>
+
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
+#include "nn/reference/activation.h"
 #include "nn/reference/max_pool2d.h"
 #include "nn/reference/reference_memory.h"
 
@@ -17,6 +21,14 @@ bool tiles(const Pool2dSizes& s) {
   const Window2d plain{.kernel = {2, 2}, .stride = {2, 2}};
   return s.window == plain && s.input.height % 2 == 0 && s.input.width % 2 == 0 &&
          s.channels * s.output.height * s.output.width % 4 == 0;
+}
+
+// Nothing where there is no output.
+void multiply_by_derivative(const ActivationSpec& activation, std::span<const double> output,
+                            std::span<double> gradient) {
+  for (std::size_t i = 0; i < output.size(); ++i) {
+    gradient[i] *= reference::activation_derivative(activation, output[i]);
+  }
 }
 
 }  // namespace
@@ -58,12 +70,31 @@ void MaxPool2d::reference(ReferenceMemory& memory) const {
   reference::max_pool2d(sizes_, memory[x()], memory[y()], memory[winners()]);
 }
 
+// An element that gets a gradient is the maximum of its windows. Where that is one window, its y
+// does, of which there are fewer than of x; else x is looked at once and y once a window.
+ValueId MaxPool2d::derivative_operand() const { return tiles(sizes_) ? y() : x(); }
+
+MaxPool2dBackward::MaxPool2dBackward(ValueId dy, ValueId winners, ValueId dx,
+                                     const Pool2dSizes& sizes,
+                                     const ActivationSpec& gradient_activation,
+                                     ValueId gradient_output)
+    : Operation({dy, winners}, {dx}),
+      sizes_(sizes),
+      gradient_activation_(gradient_activation),
+      gradient_output_(gradient_output) {
+  if (gradient_output != kNoValue) inputs_.push_back(gradient_output);
+}
+
 void MaxPool2dBackward::lower(Lowering& l) const {
   const std::int64_t size = l.layout(dx()).size(), windows = l.layout(dy()).size();
   PlannedDispatch d;
   d.label = fmt::format("{} max_pool2d backward", label);
-  d.constants = pool2d_constants(sizes_);
-  d.bindings = {l.read(dy()), l.write(dx()), l.read(winners())};
+  const bool derivative = gradient_output_ != kNoValue;
+  d.constants = pool2d_constants(sizes_, {static_cast<std::uint32_t>(gradient_activation_.kind),
+                                          float_bits(gradient_activation_.alpha)});
+  // Without a derivative the shader does not touch the last one.
+  d.bindings = {l.read(dy()), l.write(dx()), l.read(winners()),
+                l.read(derivative ? gradient_output_ : dy())};
   const bool by_window = tiles(sizes_);
   const std::int64_t count = (by_window ? windows : size) / 4;
   d.shader = by_window ? "max_pool2d_tiles_backward" : "max_pool2d_backward";
@@ -72,11 +103,21 @@ void MaxPool2dBackward::lower(Lowering& l) const {
   d.groups = l.groups_for(count, kElementwiseWorkgroup);
   d.flops = static_cast<double>(windows);
   d.bytes = bytes_of(size + 2 * windows);
+  if (derivative) {
+    const std::int64_t outputs = l.layout(gradient_output_).size();
+    d.flops += 3.0 * static_cast<double>(outputs);
+    d.bytes += bytes_of(outputs);
+  }
   l.dispatch(std::move(d));
 }
 
 void MaxPool2dBackward::reference(ReferenceMemory& memory) const {
-  reference::max_pool2d_backward(sizes_, memory[dy()], memory[winners()], memory[dx()]);
+  const std::span<const double> output = memory.optional(gradient_output_);
+  const bool by_window = tiles(sizes_);
+  std::vector<double> gradient = memory[dy()];
+  if (by_window) multiply_by_derivative(gradient_activation_, output, gradient);
+  reference::max_pool2d_backward(sizes_, gradient, memory[winners()], memory[dx()]);
+  if (!by_window) multiply_by_derivative(gradient_activation_, output, memory[dx()]);
 }
 
 }  // namespace vktrain::nn

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "nn/operation.h"
+#include "nn/ops/activation.h"
 #include "nn/ops/pool2d.h"
 #include "nn/ops/window2d.h"
 
@@ -31,6 +32,8 @@ class MaxPool2d : public Operation {
   ValueId y() const { return outputs_[0]; }
   ValueId winners() const { return outputs_[1]; }
   const Pool2dSizes& sizes() const { return sizes_; }
+  // Which of x and y the gradient takes the derivative of an activation from whose output is x.
+  ValueId derivative_operand() const;
 
  private:
   Pool2dSizes sizes_;
@@ -38,8 +41,11 @@ class MaxPool2d : public Operation {
 
 class MaxPool2dBackward : public Operation {
  public:
-  MaxPool2dBackward(ValueId dy, ValueId winners, ValueId dx, const Pool2dSizes& sizes)
-      : Operation({dy, winners}, {dx}), sizes_(sizes) {}
+  // dx is multiplied by the derivative of `gradient_activation`, taken from the activation's output
+  // `gradient_output`, the pooling's derivative_operand(), where a fusion put them there.
+  MaxPool2dBackward(ValueId dy, ValueId winners, ValueId dx, const Pool2dSizes& sizes,
+                    const ActivationSpec& gradient_activation = {},
+                    ValueId gradient_output = kNoValue);
 
   std::string_view kind() const override { return "max_pool2d_backward"; }
   void lower(Lowering& lowering) const override;
@@ -49,9 +55,13 @@ class MaxPool2dBackward : public Operation {
   ValueId winners() const { return inputs_[1]; }
   ValueId dx() const { return outputs_[0]; }
   const Pool2dSizes& sizes() const { return sizes_; }
+  const ActivationSpec& gradient_activation() const { return gradient_activation_; }
+  ValueId gradient_output() const { return gradient_output_; }
 
  private:
   Pool2dSizes sizes_;
+  ActivationSpec gradient_activation_;
+  ValueId gradient_output_;
 };
 
 }  // namespace vktrain::nn

@@ -10,8 +10,12 @@
 #include "nn/layers/linear.h"
 #include "nn/operation.h"
 #include "nn/ops/add.h"
+#include "nn/ops/avg_pool2d.h"
 #include "nn/ops/bias_add.h"
+#include "nn/ops/conv2d.h"
 #include "nn/ops/gemm.h"
+#include "nn/ops/max_pool2d.h"
+#include "nn/ops/reshape.h"
 #include "tests/nn/small_network.h"
 #include "tests/support/device_fixture.h"
 
@@ -146,14 +150,19 @@ TEST(Fusion, KeptValuesSurvive) {
   EXPECT_TRUE(made);
 }
 
+// Of the output of the only activation.
+ValueId hidden_gradient(const Graph& graph) {
+  ValueId gradient = kNoValue;
+  for (const auto& operation : graph.operations()) {
+    if (operation->kind() == "activation_backward") gradient = operation->inputs()[0];
+  }
+  EXPECT_NE(gradient, kNoValue);
+  return gradient;
+}
+
 TEST(Fusion, GradientsThatAreKeptSurvive) {
   Network network(4, kTwoLayers);
-  ValueId hidden_gradient = kNoValue;
-  for (const auto& operation : network.graph.operations()) {
-    if (operation->kind() == "activation_backward") hidden_gradient = operation->inputs()[0];
-  }
-  ASSERT_NE(hidden_gradient, kNoValue);
-  network.graph.keep(hidden_gradient);
+  network.graph.keep(hidden_gradient(network.graph));
   fuse(network.graph);
   EXPECT_EQ(count(network.graph, "activation_backward"), 1u);
 }
@@ -187,6 +196,57 @@ TEST(Fusion, ValuesWithTwoConsumersStay) {
   EXPECT_EQ(count(network.graph, "activation_forward"), 1u);
   EXPECT_EQ(count(network.graph, "activation_backward"), 1u);
   EXPECT_EQ(count(network.graph, "bias_add"), 0u);
+}
+
+// Convolution -> activation -> max pooling -> linear; with a shortcut the activation's output is
+// pooled by its means, too.
+class PooledNetwork {
+ public:
+  explicit PooledNetwork(Activation kind, bool shortcut = false) {
+    const ValueId x = graph.add_external("x", {kBatch, 1, 6, 6}, DType::f32, false);
+    const ValueId labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+    const ValueId weight = graph.add_parameter({.name = "1.weight", .shape = {4, 1, 3, 3}});
+    const ValueId hidden = activation(graph, conv2d(graph, x, weight, {}, "1"), {kind}, "2");
+    const Window2d window{.kernel = {2, 2}, .stride = {2, 2}};
+    ValueId y = max_pool2d(graph, hidden, window, "3");
+    if (shortcut) y = add(graph, y, avg_pool2d(graph, hidden, window, true, "4"), "5");
+    y = linear(graph, flatten(graph, y, "6"), {.out = 3}, "7");
+    differentiate(graph, softmax_cross_entropy(graph, y, labels).loss);
+  }
+
+  // How many derivatives keep an operation of their own.
+  std::size_t derivatives_after(const FusionOptions& options) {
+    fuse(graph, options);
+    return count(graph, "activation_backward");
+  }
+
+  ParameterSet parameters;
+  Graph graph{parameters};
+};
+
+TEST(Fusion, MaxPoolingTakesTheDerivativeOfTheActivationBefore) {
+  FusionOptions others;
+  others.max_pool2d_gradient = false;
+  for (const Activation kind : {Activation::relu, Activation::tanh}) {
+    EXPECT_EQ(PooledNetwork(kind).derivatives_after({}), 0u);
+    EXPECT_EQ(PooledNetwork(kind).derivatives_after(others), 1u);
+  }
+}
+
+TEST(Fusion, MaxPoolingLeavesDerivativesThatItDoesNotKnow) {
+  EXPECT_EQ(PooledNetwork(Activation::gelu).derivatives_after({}), 1u);
+  EXPECT_EQ(PooledNetwork(Activation::silu).derivatives_after({}), 1u);
+}
+
+// The derivative belongs to the sum of both gradients.
+TEST(Fusion, MaxPoolingBesideAShortcutLeavesTheDerivative) {
+  EXPECT_EQ(PooledNetwork(Activation::relu, true).derivatives_after({}), 1u);
+}
+
+TEST(Fusion, MaxPoolingLeavesGradientsThatAreKept) {
+  PooledNetwork network(Activation::relu);
+  network.graph.keep(hidden_gradient(network.graph));
+  EXPECT_EQ(network.derivatives_after({}), 1u);
 }
 
 // How often operations write each gradient slot.

@@ -1,8 +1,11 @@
-// Max pooling: random windows, the tiles of 2 x 2, ties.
+// Max pooling: random windows, the tiles of 2 x 2, ties, the derivative of an activation in the
+// gradient.
 #include "nn/ops/max_pool2d.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "nn/fusion.h"
 #include "nn/ops/activation.h"
 #include "tests/nn/ops/pool2d_case.h"
 
@@ -15,9 +18,38 @@ ValueId pooling(Graph& graph, ValueId images, const Window2d& window) {
   return max_pool2d(graph, images, window, "op");
 }
 
-// Most inputs are equal, so that most windows have ties.
-ValueId pooling_after_relu(Graph& graph, ValueId images, const Window2d& window) {
-  return pooling(graph, activation(graph, images, {Activation::relu}, "relu"), window);
+Pooling pooling_after(const ActivationSpec& spec) {
+  return [spec](Graph& graph, ValueId images, const Window2d& window) {
+    return pooling(graph, activation(graph, images, spec, "before"), window);
+  };
+}
+
+const Window2d kTile{.kernel = {2, 2}, .stride = {2, 2}};
+
+// Tiles that cover the whole input, with planes of every remainder, and those that do not.
+std::vector<Pool2dCase> tile_cases() {
+  return {{3, 2, {4, 4}, kTile}, {33, 3, {2, 8}, kTile}, {2, 2, {14, 14}, kTile},
+          {5, 1, {2, 2}, kTile}, {2, 1, {6, 2}, kTile},  {65, 4, {4, 2}, kTile},
+          {2, 3, {5, 8}, kTile}, {3, 4, {8, 7}, kTile},  {2, 8, {28, 28}, kTile}};
+}
+
+// The derivatives are those of the output.
+const std::vector<ActivationSpec> kActivations = {{Activation::relu},
+                                                  {Activation::leaky_relu, 0.25f},
+                                                  {Activation::tanh},
+                                                  {Activation::sigmoid},
+                                                  {Activation::elu, 0.5f}};
+
+template <class T>
+const T* only(const Graph& graph) {
+  const T* found = nullptr;
+  for (const auto& operation : graph.operations()) {
+    const auto* candidate = dynamic_cast<const T*>(operation.get());
+    if (!candidate) continue;
+    EXPECT_EQ(found, nullptr) << "two of " << operation->kind();
+    found = candidate;
+  }
+  return found;
 }
 
 class MaxPool2dTest : public OpTest {
@@ -26,14 +58,40 @@ class MaxPool2dTest : public OpTest {
     return with_tolerance(pooling_case(p, seed, pooling));
   }
 
-  // The maximum is exact. A gradient sums as many terms as windows cover an element.
+  // With the derivative of an activation before the pooling in the pooling's gradient.
+  static OpCase make_fused_case(const Pool2dCase& p, std::uint64_t seed,
+                                const ActivationSpec& spec) {
+    OpCase c = with_tolerance(pooling_case(p, seed, pooling_after(spec)));
+    FusionOptions options = FusionOptions::none();
+    options.max_pool2d_gradient = true;
+    c.rewrite = [options](Graph& graph) { fuse(graph, options); };
+    return c;
+  }
+
+  // Windows of all kinds, then tiles, each with the next activation.
+  static std::vector<OpCase> fused_cases(std::uint64_t seed) {
+    PhiloxRng rng(seed);
+    std::vector<Pool2dCase> poolings = tile_cases();
+    for (int i = 0; i < 16; ++i) poolings.push_back(random_pool2d_case(rng, 3));
+    std::vector<OpCase> all;
+    for (const Pool2dCase& p : poolings) {
+      ++seed;
+      all.push_back(make_fused_case(p, seed, kActivations[seed % kActivations.size()]));
+    }
+    return all;
+  }
+
+  // The maximum is exact. A gradient sums as many terms as windows cover an element; the derivative
+  // of an activation cancels, and is at most 1.
   static OpCase with_tolerance(OpCase c) {
     c.tolerance = [](const Operation& operation, ValueId,
                      const ReferenceMemory& memory) -> std::optional<Tolerance> {
       if (operation.kind() == "max_pool2d") return Tolerance{.relative = 0};
       const auto* backward = dynamic_cast<const MaxPool2dBackward*>(&operation);
       if (backward == nullptr) return std::nullopt;
-      return Tolerance{.relative = 1, .absolute = 25 * largest(memory[backward->dy()])};
+      const double sum = 25 * largest(memory[backward->dy()]);
+      if (backward->gradient_output() == kNoValue) return Tolerance{.relative = 1, .absolute = sum};
+      return Tolerance{.relative = 4, .absolute = 2 * sum};
     };
     return c;
   }
@@ -56,14 +114,8 @@ class MaxPool2dTest : public OpTest {
     const OpGraph ops(c);
     OpRun run(device(), ops, 1, 1);
     run.run();
-    Result result{run.floats(ops.y, 0), {}, {}};
-    for (const auto& operation : ops.graph.operations()) {
-      if (const auto* backward = dynamic_cast<const MaxPool2dBackward*>(operation.get())) {
-        result.winners = run.words(backward->winners(), 0);
-        result.dx = run.floats(backward->dx(), 0);
-      }
-    }
-    return result;
+    const auto* backward = only<MaxPool2dBackward>(ops.graph);
+    return {run.floats(ops.y, 0), run.words(backward->winners(), 0), run.floats(backward->dx(), 0)};
   }
 };
 
@@ -76,15 +128,9 @@ TEST_F(MaxPool2dTest, MatchesReference) {
   }
 }
 
-// Of 2 x 2 with stride 2: whole tiles with planes of every remainder, and those that do not cover
-// the input.
 TEST_F(MaxPool2dTest, MatchesReferenceOnTiles) {
-  const Pool2dCase cases[] = {{3, 2, {4, 4}}, {33, 3, {2, 8}}, {2, 2, {14, 14}},
-                              {5, 1, {2, 2}}, {2, 1, {6, 2}},  {65, 4, {4, 2}},
-                              {2, 3, {5, 8}}, {3, 4, {8, 7}},  {2, 8, {28, 28}}};
   std::uint64_t seed = 100;
-  for (Pool2dCase p : cases) {
-    p.window = {.kernel = {2, 2}, .stride = {2, 2}};
+  for (const Pool2dCase& p : tile_cases()) {
     SCOPED_TRACE(to_string(p));
     check(make_case(p, ++seed));
   }
@@ -94,13 +140,14 @@ TEST_F(MaxPool2dTest, MatchesReferenceWithOneWindowOverAll) {
   check(make_case({7, 3, {9, 11}, {.kernel = {9, 11}}}, 1));
 }
 
+// Most inputs are equal, so that most windows have ties.
 TEST_F(MaxPool2dTest, MatchesReferenceWithTies) {
   PhiloxRng rng(11);
   for (std::uint64_t seed = 0; seed < 6; ++seed) {
     Pool2dCase p = random_pool2d_case(rng, 2);
-    if (seed >= 4) p = {9, 4, {6, 8}, {.kernel = {2, 2}, .stride = {2, 2}}};
+    if (seed >= 4) p = {9, 4, {6, 8}, kTile};
     SCOPED_TRACE(to_string(p));
-    check(with_tolerance(pooling_case(p, seed, pooling_after_relu)));
+    check(with_tolerance(pooling_case(p, seed, pooling_after({Activation::relu}))));
   }
 }
 
@@ -114,12 +161,53 @@ TEST_F(MaxPool2dTest, Gradients) {
   }
 }
 
+TEST_F(MaxPool2dTest, DerivativesOfActivationsMatchReference) {
+  for (const OpCase& c : fused_cases(17)) {
+    SCOPED_TRACE(c.seed);
+    check(c);
+    if (HasFailure()) break;
+  }
+}
+
+TEST_F(MaxPool2dTest, GradientsWithDerivativesOfActivations) {
+  PhiloxRng rng(19);
+  for (std::uint64_t seed = 0; seed < 2 * kActivations.size(); ++seed) {
+    Pool2dCase p = random_pool2d_case(rng, 2);
+    if (seed % 2) p = {3, 2, {4, 6}, kTile};
+    p.batch = 3;
+    SCOPED_TRACE(to_string(p));
+    check_gradients(make_fused_case(p, seed, kActivations[seed / 2]));
+  }
+}
+
+// With a dispatch of its own the derivative is multiplied by the same sums.
+TEST_F(MaxPool2dTest, FusedDerivativesEqualUnfused) {
+  for (OpCase c : fused_cases(23)) {
+    SCOPED_TRACE(c.seed);
+    c.replicas = 1;
+    const OpGraph fused(c);
+    c.rewrite = nullptr;
+    const OpGraph plain(c);
+    ASSERT_EQ(fused.graph.operations().size() + 1, plain.graph.operations().size());
+    const auto* pooling = only<MaxPool2d>(fused.graph);
+    const auto* gradient = only<MaxPool2dBackward>(fused.graph);
+    EXPECT_EQ(gradient->gradient_output(), pooling->derivative_operand());
+    OpRun fused_run(device(), fused, c.batch, 1), plain_run(device(), plain, c.batch, 1);
+    fused_run.run();
+    plain_run.run();
+    const std::vector<float> a = fused_run.floats(gradient->dx(), 0);
+    const std::vector<float> b = plain_run.floats(gradient->dx(), 0);
+    float scale = 0;
+    for (const float value : b) scale = std::max(scale, std::abs(value));
+    for (std::size_t i = 0; i < b.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-6f * scale) << i;
+  }
+}
+
 TEST_F(MaxPool2dTest, TiesGoToTheFirst) {
   const std::vector<float> x = {0, 5, 5,  0,  //
                                 5, 0, 0,  5,  //
                                 1, 1, -1, -1, 1, 1, -1, -1};
-  const Result tiles =
-      run_one({1, 1, {4, 4}, {.kernel = {2, 2}, .stride = {2, 2}}}, x, {1, 2, 3, 4});
+  const Result tiles = run_one({1, 1, {4, 4}, kTile}, x, {1, 2, 3, 4});
   EXPECT_EQ(tiles.y, (std::vector<float>{5, 5, 1, -1}));
   EXPECT_EQ(tiles.winners, (std::vector<std::uint32_t>{1, 2, 8, 10}));
   EXPECT_EQ(tiles.dx, (std::vector<float>{0, 1, 2, 0, 0, 0, 0, 0, 3, 0, 4, 0, 0, 0, 0, 0}));
