@@ -185,10 +185,10 @@ const MaxPool2d* pooling_with(const Graph& graph, ValueId winners) {
   return nullptr;
 }
 
-// The pooling's input is the activation's output, from which the derivative must follow.
+// The pooling knows the activation's output alone; a derivative of the input stays apart.
 bool fuse_max_pool2d_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<ActivationBackward>(graph, index);
-  if (!backward || derivative_needs_input(backward->activation().kind)) return false;
+  if (!backward) return false;
   const std::size_t producer = sole_producer(graph, backward->dy(), index);
   const auto* gradient = producer == kNone ? nullptr : as<MaxPool2dBackward>(graph, producer);
   if (!gradient || gradient->gradient_output() != kNoValue) return false;

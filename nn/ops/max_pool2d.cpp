@@ -70,8 +70,8 @@ void MaxPool2d::reference(ReferenceMemory& memory) const {
   reference::max_pool2d(sizes_, memory[x()], memory[y()], memory[winners()]);
 }
 
-// An element that gets a gradient is the maximum of its windows. Where that is one window, its y
-// does, of which there are fewer than of x; else x is looked at once and y once a window.
+// An element that gets a gradient from a window is the window's maximum, so that y holds it, too. A
+// tile reads its one y instead of four x; where windows overlap, the one x instead of many y.
 ValueId MaxPool2d::derivative_operand() const { return tiles(sizes_) ? y() : x(); }
 
 MaxPool2dBackward::MaxPool2dBackward(ValueId dy, ValueId winners, ValueId dx,

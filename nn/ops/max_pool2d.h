@@ -32,7 +32,8 @@ class MaxPool2d : public Operation {
   ValueId y() const { return outputs_[0]; }
   ValueId winners() const { return outputs_[1]; }
   const Pool2dSizes& sizes() const { return sizes_; }
-  // Which of x and y the gradient takes the derivative of an activation from whose output is x.
+  // Where x is the output of an activation: which of x and y the gradient takes the activation's
+  // derivative from.
   ValueId derivative_operand() const;
 
  private:

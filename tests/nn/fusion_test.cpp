@@ -206,7 +206,9 @@ class PooledNetwork {
     const ValueId x = graph.add_external("x", {kBatch, 1, 6, 6}, DType::f32, false);
     const ValueId labels = graph.add_external("labels", {kBatch}, DType::u32, false);
     const ValueId weight = graph.add_parameter({.name = "1.weight", .shape = {4, 1, 3, 3}});
-    const ValueId hidden = activation(graph, conv2d(graph, x, weight, {}, "1"), {kind}, "2");
+    const Conv2dOptions convolution{.window = {.kernel = {3, 3}}};
+    const ValueId hidden =
+        activation(graph, conv2d(graph, x, weight, convolution, "1"), {kind}, "2");
     const Window2d window{.kernel = {2, 2}, .stride = {2, 2}};
     ValueId y = max_pool2d(graph, hidden, window, "3");
     if (shortcut) y = add(graph, y, avg_pool2d(graph, hidden, window, true, "4"), "5");

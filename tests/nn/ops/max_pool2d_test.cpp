@@ -24,7 +24,7 @@ Pooling pooling_after(const ActivationSpec& spec) {
   };
 }
 
-const Window2d kTile{.kernel = {2, 2}, .stride = {2, 2}};
+constexpr Window2d kTile{.kernel = {2, 2}, .stride = {2, 2}};
 
 // Tiles that cover the whole input, with planes of every remainder, and those that do not.
 std::vector<Pool2dCase> tile_cases() {
@@ -68,7 +68,7 @@ class MaxPool2dTest : public OpTest {
     return c;
   }
 
-  // Windows of all kinds, then tiles, each with the next activation.
+  // Tiles, then windows of all kinds, each with the next activation.
   static std::vector<OpCase> fused_cases(std::uint64_t seed) {
     PhiloxRng rng(seed);
     std::vector<Pool2dCase> poolings = tile_cases();
