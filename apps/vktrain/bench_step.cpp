@@ -20,10 +20,23 @@ namespace {
 
 constexpr std::int64_t kProfiledSteps = 8;
 
-// Of an epoch: enough that what the host does once an epoch costs little, few enough images for
-// large batches.
-std::int64_t steps_of_epoch(std::int64_t batch) {
-  return std::clamp<std::int64_t>(65536 / batch, 4, 32);
+// As many images as FashionMNIST has: a few thousand would stay in caches, and would soon be learnt
+// by heart; then gradients are denormal numbers, with which processors are several times as slow.
+constexpr std::int64_t kImages = 60000;
+constexpr std::int64_t kLeastSteps = 4;  // of an epoch
+constexpr std::int64_t kMostImages = 1 << 20;
+constexpr std::int64_t kMostReplicas = 4096;
+
+std::int64_t images_of_epoch(std::int64_t batch) {
+  return std::max(kImages / batch, kLeastSteps) * batch;
+}
+
+void check_sizes(std::span<const std::int64_t> sizes, std::int64_t most, std::string_view option) {
+  for (const std::int64_t size : sizes) {
+    if (size <= most) continue;
+    throw UsageError(
+        fmt::format("{} of bench step takes sizes up to {}, but one is {}.", option, most, size));
+  }
 }
 
 struct StepArguments {
@@ -157,7 +170,7 @@ std::vector<nn::Experiment> replicas_of_case(const StepCase& c) {
 
 void bench_step_case(BenchSession& session, const StepCase& c) {
   const std::int64_t batch = c.experiment.training.batch_size;
-  const nn::ImageSet images = random_images(c.experiment, batch * steps_of_epoch(batch));
+  const nn::ImageSet images = random_images(c.experiment, images_of_epoch(batch));
   const nn::ImageSet test = random_images(c.experiment, 10);
   StepProfile profile;
   nn::TrainerOptions options;
@@ -193,6 +206,8 @@ void bench_step_case(BenchSession& session, const StepCase& c) {
 std::vector<StepCase> cases_of(const StepArguments& arguments) {
   const auto batches = parse_sizes(arguments.batch, "--batch");
   const auto replicas = parse_sizes(arguments.replicas, "--replicas");
+  check_sizes(batches, kMostImages / kLeastSteps, "--batch");
+  check_sizes(replicas, kMostReplicas, "--replicas");
   if (arguments.experiments.empty()) {
     throw UsageError("step needs experiments: ids of `vktrain experiments` or .toml files.");
   }
@@ -204,9 +219,6 @@ std::vector<StepCase> cases_of(const StepArguments& arguments) {
     experiment.training.log_every = 0;
     experiment.data.split = {.kind = nn::SplitRule::Kind::none};
     experiment.early_stopping = {};
-    // A few thousand random images are soon learnt by heart; then gradients are denormal numbers,
-    // with which processors are several times as slow. So the parameters hardly move.
-    experiment.optimizer.learning_rate = 1e-8;
     for (const std::int64_t batch : batches) {
       experiment.training.batch_size = batch;
       for (const std::int64_t count : replicas) cases.push_back({id, experiment, count});

@@ -219,6 +219,8 @@ TEST_F(Bench, BadInputEndsInOneSentence) {
   expect_failure(bench({"elementwise", "--operation", "ad"}), 2, {"did you mean 'add'"});
   expect_failure(bench({"step"}), 2, {"experiments"});
   expect_failure(bench({"step", "a-fcn-10k"}), 2, {"did you mean"});
+  expect_failure(bench({"step", "a-fcn-50k", "--batch", "2147483647"}), 2, {"--batch", "262144"});
+  expect_failure(bench({"step", "a-fcn-50k", "--replicas", "1000000000"}), 2, {"--replicas"});
   expect_failure(bench({"copy", "--bytes", "4"}), 2, {"--bytes"});
   expect_failure(run_command({"bench"}), 2, {"subcommand"});
   expect_failure(run_command({"bench", "gem"}), 2, {"'bench gem'", "did you mean 'gemm'?"});
