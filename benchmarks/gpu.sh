@@ -83,6 +83,8 @@ step_models=(a-fcn-100k "$here/models/fcn-lg.toml" "$here/models/fcn-500.toml" a
 step_batch=64,512
 replicas=1,2,4,8,16,32
 scaling_batch=16,64,256,1024,4096,16384
+scaling_width=64,128,256,512,1024,2048,4096
+scaling_options=
 compare_models=()
 bench_options=(--format json --device "$vktrain_device")
 kernel_options=()
@@ -94,6 +96,8 @@ if $quick; then
   step_batch=16
   replicas=1,2
   scaling_batch=16,32
+  scaling_width=64,128
+  scaling_options="--repetitions 2 --min-time 0.01"
   compare_models=(fcn100k cnn100k)
   bench_options+=(--repetitions 2 --min-time 0.01)
   kernel_options=(--repetitions 2 --seconds 0.05)
@@ -187,12 +191,18 @@ run_part() {
       ;;
     scaling)
       bench_and_show "Batch size" scaling step a-fcn-100k a-cnn-100k --batch "$scaling_batch"
+      measure "Batch size and width" widths.md "$python" "$here/scaling.py" --vktrain "$vktrain" \
+        --batches "$scaling_batch" --widths "$scaling_width" \
+        --vktrain-options "--device $vktrain_device $scaling_options" || return 0
+      show "Batch size and width" widths.md
       ;;
     loader | eager | compile) steps "$1" ;;
     cudagraph) steps cudagraph --fused ;;
   esac
 }
 
+# The summary is of this call's parts; that of an earlier call stays beside it.
+[[ ! -e $summary ]] || mv "$summary" "$out/summary.before.md"
 printf '# vktrain and PyTorch on one machine\n\n' >"$summary"
 for part in "${parts[@]}"; do
   run_part "$part"

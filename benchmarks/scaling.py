@@ -56,8 +56,9 @@ def table(head, values, rows):
     for value, row in zip(values, rows):
         step = row["median_ms"]
         growth = "-" if before is None else f"{step / before[1]:.2f}x for {value / before[0]:g}x"
-        lines.append(f"| {value:,} | {step:,.3g} | {row['images_per_second']:,.0f} | "
-                     f"{row['gflops']:,.3g} | {growth} |")
+        rate = "-" if row["gflops"] is None else f"{row['gflops']:,.3g}"
+        lines.append(f"| {value:,} | {step:,.3g} | {row['images_per_second']:,.0f} | {rate} | "
+                     f"{growth} |")
         before = (value, step)
     return "\n".join(lines)
 
@@ -92,7 +93,8 @@ def main():
     print(table(f"batch ({options.experiment})", options.batches, batches))
     print()
     print(table("width (784-W-W-10, batch 64)", options.widths, widths))
-    print(f"\nvktrain {first['version']} ({first['commit']}): {first['device']}, {first['driver']}.")
+    print(f"\nvktrain {first['version']} ({first['commit']}): {first['device']}, "
+          f"{first['driver']}.")
     if options.plot:
         plot(options.plot, [(f"batch size, {options.experiment}", options.batches, batches),
                             ("width W of 784-W-W-10, batch 64", options.widths, widths)])

@@ -21,7 +21,7 @@ struct GemmVariant {
   std::uint32_t workgroup = 64;  // invocations
   std::int64_t tile_rows = 0;    // of C, per workgroup
   std::int64_t tile_columns = 0;
-  bool rows_first = false;  // workgroups count down the rows of C (x), then along its columns (y)
+  bool rows_first = false;   // workgroups count down the rows of C (x), then along its columns (y)
   std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
   std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 6 on
