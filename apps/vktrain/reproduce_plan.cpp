@@ -114,6 +114,9 @@ std::string command_text(const ReproduceArguments& arguments) {
   if (arguments.compute.device != "auto") add("--device", arguments.compute.device);
   if (arguments.compute.validate) text += " --validate";
   if (arguments.compute.tune != "quick") add("--tune", arguments.compute.tune);
+  if (arguments.compute.tune_budget != ComputeOptions{}.tune_budget) {
+    add("--tune-budget", fmt::format("{}", arguments.compute.tune_budget));
+  }
   add("--out", arguments.out);
   return text;
 }

@@ -49,16 +49,40 @@ std::string shape_text(const Conv2dSizes& s) {
                      s.groups);
 }
 
-// The small one has fewer images: kernels tile the batch by at most 128 images or by pixels, and
-// the reference's cost is linear in it.
-std::unique_ptr<SingleOperation> probe(Conv2dPass pass, const Conv2dSizes& s, ProbeSize size) {
+// Fewer outputs along one dimension, and as many inputs fewer as these read alone.
+void cap_outputs(std::int64_t& input, std::int64_t& output, std::int64_t stride) {
+  constexpr std::int64_t kUnit = 8;  // of rows and columns that kernels do at once
+  const std::int64_t capped = capped_size(output, kUnit);
+  const std::int64_t rest = input - (output - capped) * stride;
+  if (rest < 1) return;  // with more padding than input
+  input = rest;
+  output = capped;
+}
+
+// Cheap enough for the reference. First what kernels only loop over; the width last, because some
+// are compiled for it.
+Conv2dSizes small_sizes(Conv2dSizes s) {
   constexpr double kMostFlops = 5e7;
-  std::int64_t batch = s.batch;
-  while (size == ProbeSize::small && batch >= 16 &&
-         conv2d_flops(s) * static_cast<double>(batch) / static_cast<double>(s.batch) > kMostFlops) {
-    batch = batch / 16 * 8 + batch % 8;
+  constexpr std::int64_t kTile = 32;  // of channels
+  const auto large = [&s] { return conv2d_flops(s) > kMostFlops; };
+  // Kernels tile the batch by at most 128 images or by pixels.
+  while (large() && s.batch >= 16) s.batch = s.batch / 16 * 8 + s.batch % 8;
+  if (large()) {
+    const std::int64_t in = capped_size(s.in_channels / s.groups, kTile);
+    const std::int64_t out = capped_size(s.out_channels / s.groups, kTile);
+    s.groups = capped_size(s.groups, kTile);
+    s.in_channels = in * s.groups;
+    s.out_channels = out * s.groups;
   }
-  return single_conv2d({pass, batch, s.in_channels, s.out_channels, s.input, {s.window, s.groups}});
+  if (large()) cap_outputs(s.input.height, s.output.height, s.window.stride.height);
+  if (large()) cap_outputs(s.input.width, s.output.width, s.window.stride.width);
+  return s;
+}
+
+std::unique_ptr<SingleOperation> probe(Conv2dPass pass, const Conv2dSizes& sizes, ProbeSize size) {
+  const Conv2dSizes s = size == ProbeSize::small ? small_sizes(sizes) : sizes;
+  return single_conv2d(
+      {pass, s.batch, s.in_channels, s.out_channels, s.input, {s.window, s.groups}});
 }
 
 Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& sizes) {

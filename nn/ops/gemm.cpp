@@ -48,17 +48,12 @@ double flops_of(const GemmSizes& sizes) {
   return 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
 }
 
-// At most about 128 + 128, with the remainder modulo the largest tile.
-std::int64_t capped(std::int64_t size) {
-  constexpr std::int64_t kTile = 128;
-  return size < 2 * kTile ? size : kTile + size % kTile;
-}
-
 std::unique_ptr<SingleOperation> probe(GemmForm form, const GemmSizes& sizes, ProbeSize size) {
   if (size == ProbeSize::whole) return single_gemm({form, sizes.m, sizes.n, sizes.k});
+  constexpr std::int64_t kTile = 128;   // the largest
   constexpr std::int64_t kDepth = 256;  // more of K, so that a split one stays split
-  const std::int64_t k = sizes.k < 2 * kDepth ? sizes.k : kDepth + sizes.k % kDepth;
-  return single_gemm({form, capped(sizes.m), capped(sizes.n), k});
+  return single_gemm({form, capped_size(sizes.m, kTile), capped_size(sizes.n, kTile),
+                      capped_size(sizes.k, kDepth)});
 }
 
 GemmVariant choose_variant(Lowering& l, GemmForm form, const GemmSizes& sizes) {

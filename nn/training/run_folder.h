@@ -1,5 +1,6 @@
 // The folder of one training run:
-//   config.toml        the resolved experiment; training it again repeats the run bit for bit
+//   config.toml        the resolved experiment; training it again with the same kernels
+//                      repeats the run bit for bit
 //   device.json        the device, the program's version and commit, and which kernels did the
 //                      operations that have a choice of them
 //   metrics.jsonl      a line per epoch, as it ends; val_* are null without a validation split
@@ -9,8 +10,9 @@
 //                      folder of the whole
 //   result.json        final and best metrics, counts and times, the reported values; written last:
 //                      a folder without it is of a run that did not end
-// Two runs of one experiment on the same device, driver and build write the same bytes, but for the
-// times: "seconds" and "images_per_second", in result.json what derives from them, and trace.json.
+// Two runs of one experiment on the same device, driver and build, with the same remembered kernels
+// (nn/tuning/tuner.h) or without tuning, write the same bytes, but for the times: "seconds" and
+// "images_per_second", in result.json what derives from them, and trace.json.
 #pragma once
 
 #include <cstdint>

@@ -72,20 +72,110 @@ void compile(runtime::Device& device, const SingleOperation& single,
   device.kernels().prepare(keys);
 }
 
-double seconds_of(const runtime::Device& device, Executable& executable, double seconds) {
-  const Measurement measurement =
-      measure(executable, {.warmup = 1, .repetitions = 1, .min_seconds = seconds});
-  const bool cpu = device.profile().kind == runtime::DeviceKind::cpu;
-  return (cpu ? measurement.cpu : measurement.wall).front();
-}
+// Candidates in turn: each runs once, because some drivers compile only then, once more to see
+// whether it is far behind, and then in rounds.
+class Contest {
+ public:
+  Contest(runtime::Device& device, const VariantQuestion& question, const ContestOptions& options,
+          const TuningLog& log)
+      : device_(&device),
+        question_(&question),
+        options_(&options),
+        log_(&log),
+        single_(question.probe(ProbeSize::whole)),
+        runners_(question.candidates.size()),
+        runs_(question.candidates.size()),
+        trials_(question.candidates.size()) {
+    times_.seconds.resize(question.candidates.size());
+  }
 
-// Candidates that took longer are not timed again.
-double hopeless(std::span<const std::optional<double>> seconds) {
-  constexpr double kTimesTheBest = 1.5;
-  double best = std::numeric_limits<double>::infinity();
-  for (const std::optional<double>& time : seconds) best = std::min(best, time.value_or(best));
-  return kTimesTheBest * best;
-}
+  ContestTimes run() {
+    try {
+      compile(*device_, *single_, *question_);
+    } catch (const std::exception&) {  // comes again in start(), where it belongs to a candidate
+    }
+    for (std::size_t i = 0; i < runners_.size(); ++i) {
+      attempt(i, [&] { start(i); });
+      if (runs_[i]) attempt(i, [&] { trial(i); });
+    }
+    for (std::uint32_t round = 0; round < options_->rounds; ++round) {
+      const double limit = hopeless();
+      for (std::size_t i = 0; i < runners_.size(); ++i) {
+        if (!runs_[i] || !trials_[i] || times_.seconds[i].value_or(0) > limit) continue;
+        attempt(i, [&] { record(i, seconds_of(i, is_long(i) ? 0 : options_->seconds_per_round)); });
+      }
+    }
+    for (std::size_t i = 0; i < runners_.size(); ++i) {
+      if (!times_.seconds[i]) times_.seconds[i] = trials_[i];
+    }
+    return std::move(times_);
+  }
+
+ private:
+  template <class Action>
+  void attempt(std::size_t i, const Action& action) {
+    if (Clock::now() >= options_->deadline) times_.complete = false;
+    if (!times_.complete) return;
+    try {
+      action();
+      runs_[i] = true;
+    } catch (const std::exception& error) {
+      (*log_)(fmt::format("{} {}: \"{}\" does not run: {}", question_->family, question_->shape,
+                          question_->candidates[i], error.what()));
+      runs_[i] = false;
+      trials_[i].reset();
+      times_.seconds[i].reset();
+    }
+  }
+
+  void start(std::size_t i) {
+    PlanOptions plan;
+    plan.variants = forced(*question_, question_->candidates[i]);
+    runners_[i] = std::make_unique<Runner>(*device_, *single_, plan, operands_);
+    if (operands_.empty()) operands_ = runners_[i]->operands();
+    runners_[i]->executable().run();
+  }
+
+  // One run tells that a candidate is slow only if it takes as long as a round.
+  void trial(std::size_t i) {
+    trials_[i] = seconds_of(i, 0);
+    if (is_long(i)) record(i, *trials_[i]);
+  }
+
+  bool is_long(std::size_t i) const { return *trials_[i] >= options_->seconds_per_round; }
+
+  double seconds_of(std::size_t i, double seconds) {
+    const Measurement measurement =
+        measure(runners_[i]->executable(), {.warmup = 0, .repetitions = 1, .min_seconds = seconds});
+    const bool cpu = device_->profile().kind == runtime::DeviceKind::cpu;
+    return (cpu ? measurement.cpu : measurement.wall).front();
+  }
+
+  void record(std::size_t i, double now) {
+    times_.seconds[i] = std::min(now, times_.seconds[i].value_or(now));
+  }
+
+  // Candidates that took longer are not timed again.
+  double hopeless() const {
+    constexpr double kTimesTheBest = 1.5;
+    double best = std::numeric_limits<double>::infinity();
+    for (const auto& time : times_.seconds) best = std::min(best, time.value_or(best));
+    for (const auto& time : trials_) best = std::min(best, time.value_or(best));
+    return kTimesTheBest * best;
+  }
+
+  runtime::Device* device_;
+  const VariantQuestion* question_;
+  const ContestOptions* options_;
+  const TuningLog* log_;
+  std::unique_ptr<SingleOperation> single_;
+  // One that fails later stays, too: the first one owns the operands.
+  std::vector<std::unique_ptr<Runner>> runners_;
+  std::vector<bool> runs_;
+  std::vector<std::optional<double>> trials_;  // seconds of one run
+  std::map<ValueId, runtime::Slice> operands_;
+  ContestTimes times_;
+};
 
 // "tiled 64x64" of "tiled 64x64 split 8": smaller sizes may be split into fewer parts.
 std::string without_split(const std::string& name) { return name.substr(0, name.find(" split")); }
@@ -133,53 +223,9 @@ std::string compare(SingleOperation& single, const Executable& executable) {
 
 }  // namespace
 
-std::vector<std::optional<double>> time_candidates(runtime::Device& device,
-                                                   const VariantQuestion& question,
-                                                   const ContestOptions& options,
-                                                   const TuningLog& log) {
-  std::vector<std::optional<double>> seconds(question.candidates.size());
-  const std::unique_ptr<SingleOperation> single = question.probe(ProbeSize::whole);
-  // One that fails later stays, too: the first one owns the operands.
-  std::vector<std::unique_ptr<Runner>> runners(question.candidates.size());
-  std::vector<bool> runs(question.candidates.size());
-  std::map<ValueId, runtime::Slice> operands;
-  const auto attempt = [&](std::size_t i, const auto& action) {
-    try {
-      action();
-      runs[i] = true;
-    } catch (const std::exception& error) {
-      log(fmt::format("{} {}: \"{}\" does not run: {}", question.family, question.shape,
-                      question.candidates[i], error.what()));
-      runs[i] = false;
-      seconds[i].reset();
-    }
-  };
-  try {
-    compile(device, *single, question);
-  } catch (const std::exception&) {  // comes again below, where it belongs to a candidate
-  }
-  constexpr std::size_t kLeast = 2;  // one alone is no contest
-  for (std::size_t i = 0; i < runners.size(); ++i) {
-    if (i >= kLeast && Clock::now() > options.deadline) break;
-    attempt(i, [&] {
-      PlanOptions plan;
-      plan.variants = forced(question, question.candidates[i]);
-      runners[i] = std::make_unique<Runner>(device, *single, plan, operands);
-      if (operands.empty()) operands = runners[i]->operands();
-      runners[i]->executable().run();  // some drivers compile only now
-    });
-  }
-  for (std::uint32_t round = 0; round < options.rounds; ++round) {
-    const double limit = hopeless(seconds);
-    for (std::size_t i = 0; i < runners.size(); ++i) {
-      if (!runs[i] || (seconds[i] && *seconds[i] > limit)) continue;
-      attempt(i, [&] {
-        const double now = seconds_of(device, runners[i]->executable(), options.seconds_per_round);
-        seconds[i] = std::min(now, seconds[i].value_or(now));
-      });
-    }
-  }
-  return seconds;
+ContestTimes time_candidates(runtime::Device& device, const VariantQuestion& question,
+                             const ContestOptions& options, const TuningLog& log) {
+  return Contest(device, question, options, log).run();
 }
 
 std::vector<std::size_t> rank_candidates(std::span<const std::optional<double>> seconds,

@@ -23,17 +23,19 @@ struct ContestOptions {
   // not far behind.
   std::uint32_t rounds = 3;
   double seconds_per_round = 0.01;  // that a candidate runs in each
-  // After it no candidate is compiled but the first two.
+  // Looked at before every compilation and measurement. What has begun runs to its end.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
-// Seconds of one run by candidate, the least of all rounds: processor time of this process on a CPU
-// device, which others' work disturbs less, else time by the clock. Absent: it did not run, for
-// which the log has the reason, or the deadline came first.
-std::vector<std::optional<double>> time_candidates(runtime::Device& device,
-                                                   const VariantQuestion& question,
-                                                   const ContestOptions& options,
-                                                   const TuningLog& log);
+struct ContestTimes {
+  // Seconds of one run by candidate, the least of all rounds: processor time of this process on a
+  // CPU device, which others' work disturbs less, else time by the clock. Absent: it did not run,
+  // for which the log has the reason, or the deadline came first.
+  std::vector<std::optional<double>> seconds;
+  bool complete = true;  // false: the deadline came before the last round's end
+};
+ContestTimes time_candidates(runtime::Device& device, const VariantQuestion& question,
+                             const ContestOptions& options, const TuningLog& log);
 
 // Indices of the candidates that ran, in the order in which they should be taken: the fastest
 // first, but the proposal (index 0) before candidates that are faster by less than the margin

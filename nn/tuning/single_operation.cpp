@@ -142,6 +142,10 @@ std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c) {
   return single;
 }
 
+std::int64_t capped_size(std::int64_t size, std::int64_t tile) {
+  return size < 2 * tile ? size : tile + size % tile;
+}
+
 std::vector<float> operand_values(const SingleOperation& single, std::size_t operand,
                                   std::uint64_t seed) {
   const Shape& shape = single.graph.value(single.operands.at(operand)).shape;

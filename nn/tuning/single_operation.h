@@ -49,6 +49,10 @@ struct SingleOperation {
 std::unique_ptr<SingleOperation> single_gemm(const GemmCase& c);
 std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c);
 
+// A size below 2 * tile that has the same remainder modulo the tile: of a probe that the reference
+// computes, too.
+std::int64_t capped_size(std::int64_t size, std::int64_t tile);
+
 // Numbers in [-1, 1) for an operand; the same seed and operand give the same numbers everywhere.
 std::vector<float> operand_values(const SingleOperation& single, std::size_t operand,
                                   std::uint64_t seed);

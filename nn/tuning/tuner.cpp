@@ -7,6 +7,8 @@
 #include <exception>
 #include <vector>
 
+#include "runtime/error.h"
+
 namespace vktrain::nn {
 namespace {
 
@@ -16,6 +18,10 @@ constexpr ContestOptions kFullContest = {.rounds = 7, .seconds_per_round = 0.05}
 
 VariantChoices::Key key_of(const VariantQuestion& question) {
   return {question.family, question.shape};
+}
+
+bool is_candidate(const VariantQuestion& question, const TunedKernel& kernel) {
+  return std::ranges::count(question.candidates, kernel.name) > 0;
 }
 
 VariantChoices choices_of(const TunedKernels& kernels) {
@@ -38,7 +44,7 @@ std::string to_string(const TuningSummary& summary) {
   std::string text = fmt::format("tuned {} kernel{} in {:.1f} s", summary.measured,
                                  summary.measured == 1 ? "" : "s", summary.seconds);
   if (summary.unmeasured > 0) {
-    text += fmt::format(", {} more as proposed (--tune full measures them)", summary.unmeasured);
+    text += fmt::format(", {} more not measured to the end (--tune full does)", summary.unmeasured);
   }
   return text + (summary.remembered ? "; remembered for this device" : "; not remembered");
 }
@@ -63,33 +69,45 @@ double Tuner::budget_left() const {
   return options_.budget_seconds - summary_.seconds;
 }
 
-bool Tuner::needs_measuring(const VariantQuestion& question) const {
-  if (question.candidates.size() < 2 || !question.probe) return false;
+bool Tuner::is_answered(const VariantQuestion& question) const {
   const auto known = kernels_.find(key_of(question));
-  const bool answered =
-      known != kernels_.end() && std::ranges::count(question.candidates, known->second.name) > 0;
-  return !answered || (options_.mode == TuningMode::full && !known->second.measured);
+  return known != kernels_.end() && is_candidate(question, known->second);
 }
 
-std::optional<std::size_t> Tuner::winner(const VariantQuestion& question,
-                                         const ContestOptions& options) {
-  const auto seconds = time_candidates(*device_, question, options, log_);
-  for (const std::size_t i : rank_candidates(seconds, options_.margin)) {
+bool Tuner::needs_measuring(const VariantQuestion& question) const {
+  if (question.candidates.size() < 2 || !question.probe) return false;
+  if (!is_answered(question)) return true;
+  return options_.mode == TuningMode::full && !kernels_.at(key_of(question)).measured;
+}
+
+TunedKernel Tuner::winner(const VariantQuestion& question, const ContestOptions& options) {
+  const ContestTimes times = time_candidates(*device_, question, options, log_);
+  std::vector<std::size_t> order = rank_candidates(times.seconds, options_.margin);
+  for (std::size_t i = 0; i < question.candidates.size(); ++i) {
+    if (!times.seconds[i]) order.push_back(i);
+  }
+  for (const std::size_t i : order) {
     std::string problem;
     try {
       problem = verify_candidate(*device_, question, i);
     } catch (const std::exception& error) {
       problem = error.what();
     }
-    if (problem.empty()) return i;
+    if (problem.empty()) {
+      return {question.candidates[i], times.complete && times.seconds[i].has_value()};
+    }
     log_(fmt::format("WRONG RESULTS: \"{}\" for {} {} is not used on {}: {}",
                      question.candidates[i], question.family, question.shape,
                      device_->profile().name, problem));
   }
-  return std::nullopt;
+  throw DeviceError(fmt::format(
+      "{} {}: expected a kernel whose results on {} ({} {}) equal the reference, found none among "
+      "{} candidates; take another device or driver, or go on at your own risk with --tune off.",
+      question.family, question.shape, device_->profile().name, device_->profile().driver_name,
+      device_->profile().driver_info, question.candidates.size()));
 }
 
-void Tuner::measure(std::span<const VariantQuestion* const> questions) {
+void Tuner::measure(const Questions& questions) {
   const double left = budget_left();
   const auto start = Clock::now();
   const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
@@ -97,32 +115,41 @@ void Tuner::measure(std::span<const VariantQuestion* const> questions) {
     ContestOptions contest = options_.mode == TuningMode::full ? kFullContest : ContestOptions{};
     contest.deadline = start + std::chrono::duration_cast<Clock::duration>(
                                    std::chrono::duration<double>(std::min(left, 1e6)));
-    TunedKernel& kernel = kernels_[key_of(*question)];
-    kernel = {question->candidates.front(), false};
-    std::optional<std::size_t> best;
-    if (passed() < left) best = winner(*question, contest);
-    if (!best) {
-      ++summary_.unmeasured;
-      continue;
-    }
-    kernel = {question->candidates[*best], true};
-    ++summary_.measured;
+    TunedKernel kernel = {question->candidates.front(), false};
+    if (passed() < left) kernel = winner(*question, contest);
+    ++(kernel.measured ? summary_.measured : summary_.unmeasured);
+    kernels_[key_of(*question)] = kernel;
   }
   summary_.seconds += passed();
+}
+
+void Tuner::remember(const Questions& questions, const TunedKernels& outdated) {
+  const std::optional<TunedKernels> held = store_.save(kernels_, outdated);
+  summary_.remembered = held.has_value();
+  if (!store_.problem().empty()) log_(store_.problem());
+  if (!held) return;
+  // Answers to earlier questions stay: they may be in use.
+  for (const VariantQuestion* question : questions) {
+    const TunedKernel& kernel = held->at(key_of(*question));
+    if (is_candidate(*question, kernel)) kernels_[key_of(*question)] = kernel;
+  }
 }
 
 std::shared_ptr<const VariantChoices> Tuner::choices_for(
     std::span<const VariantQuestion> questions) {
   if (options_.mode != TuningMode::off) {
-    std::vector<const VariantQuestion*> open;
+    Questions open;
+    TunedKernels outdated;
     for (const VariantQuestion& question : questions) {
-      if (needs_measuring(question)) open.push_back(&question);
+      if (!needs_measuring(question)) continue;
+      open.push_back(&question);
+      const auto known = kernels_.find(key_of(question));
+      if (known != kernels_.end() && !is_answered(question)) outdated.insert(*known);
     }
     std::ranges::stable_sort(open, std::greater{}, &VariantQuestion::flops);
     if (!open.empty()) {
       measure(open);
-      summary_.remembered = store_.save(kernels_);
-      if (!store_.problem().empty()) log_(store_.problem());
+      remember(open, outdated);
     }
   }
   auto choices = std::make_shared<const VariantChoices>(choices_of(kernels_));

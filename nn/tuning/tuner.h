@@ -1,9 +1,9 @@
 // Finds the fastest kernels for the shapes of a plan by measuring them on the device, within a
 // budget of time; checks the winners against the double-precision reference, and remembers them.
 //
-// What could not be measured within the budget is remembered as the device profile's proposal, so
-// that a second run takes the same kernels, and with them the same order of every sum, as the
-// first.
+// What the budget left no time for is remembered too: as the device profile's proposal, or, where
+// it ran out in a contest, as the fastest so far. So a second run takes the same kernels, and with
+// them the same order of every sum, as the first; mode `full` measures these anew.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "nn/plan.h"
 #include "nn/tuning/contest.h"
@@ -24,7 +25,7 @@ namespace vktrain::nn {
 enum class TuningMode {
   off,    // the proposals
   quick,  // measures what is not remembered, until the budget is spent
-  full,   // also what quick had no time for; longer, without a budget
+  full,   // also what quick did not measure to the end; longer, without a budget
 };
 std::optional<TuningMode> parse_tuning_mode(std::string_view text);
 
@@ -38,7 +39,7 @@ struct TuningOptions {
 
 struct TuningSummary {
   std::size_t measured = 0;    // questions
-  std::size_t unmeasured = 0;  // for which the budget left no time
+  std::size_t unmeasured = 0;  // for which the budget left no time, or not enough
   double seconds = 0;
   bool remembered = false;
 };
@@ -54,7 +55,8 @@ class Tuner {
   // The budget and the summary begin anew, the kernels stay: a training or evaluation starts.
   void begin();
 
-  // Answers to these questions and to all before them.
+  // Answers to these questions and to all before them. Throws DeviceError when no kernel for one of
+  // them computes what the reference does; then nothing of it is remembered.
   std::shared_ptr<const VariantChoices> choices_for(std::span<const VariantQuestion> questions);
   // Plans the graph, asks, and puts the answers into the options.
   PlanOptions tuned(const Graph& graph, const ParameterLayout& parameters, PlanOptions options);
@@ -66,9 +68,13 @@ class Tuner {
   const TuningOptions& options() const { return options_; }
 
  private:
+  using Questions = std::vector<const VariantQuestion*>;  // never null
+
+  bool is_answered(const VariantQuestion& question) const;
   bool needs_measuring(const VariantQuestion& question) const;
-  void measure(std::span<const VariantQuestion* const> questions);
-  std::optional<std::size_t> winner(const VariantQuestion& question, const ContestOptions& options);
+  void measure(const Questions& questions);
+  TunedKernel winner(const VariantQuestion& question, const ContestOptions& options);
+  void remember(const Questions& questions, const TunedKernels& outdated);
   double budget_left() const;
 
   runtime::Device* device_;

@@ -12,7 +12,7 @@
 namespace vktrain::nn {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 
 std::string shader_hash() {
@@ -59,7 +59,7 @@ TunedKernels merge(const TunedKernels& ours, const TunedKernels& theirs) {
   TunedKernels merged = theirs;
   for (const auto& [key, kernel] : ours) {
     const auto [entry, is_new] = merged.try_emplace(key, kernel);
-    if (!is_new && (kernel.measured || !entry->second.measured)) entry->second = kernel;
+    if (!is_new && kernel.measured && !entry->second.measured) entry->second = kernel;
   }
   return merged;
 }
@@ -95,13 +95,21 @@ TunedKernels TuningStore::load() {
   return kernels;
 }
 
-bool TuningStore::save(const TunedKernels& kernels) {
-  if (!folder_) return false;
-  const std::string text = to_text(owner_, merge(kernels, load()));
+std::optional<TunedKernels> TuningStore::save(const TunedKernels& kernels,
+                                              const TunedKernels& outdated) {
+  if (!folder_) return std::nullopt;
+  TunedKernels held = load();
+  std::erase_if(held, [&outdated](const auto& entry) {
+    const auto found = outdated.find(entry.first);
+    return found != outdated.end() && found->second == entry.second;
+  });
+  TunedKernels merged = merge(kernels, held);
+  const std::string text = to_text(owner_, merged);
   const std::string problem =
       runtime::write_cached(*folder_, file_name_, std::as_bytes(std::span(text)));
   problem_ = problem.empty() ? "" : fmt::format("the kernels cannot be remembered: {}", problem);
-  return problem.empty();
+  if (!problem.empty()) return std::nullopt;
+  return merged;
 }
 
 }  // namespace vktrain::nn

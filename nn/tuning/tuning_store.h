@@ -13,14 +13,17 @@
 namespace vktrain::nn {
 
 struct TunedKernel {
-  std::string name;       // of the candidate
-  bool measured = false;  // false: the proposal, taken because the budget was spent
+  std::string name;  // of the candidate
+  // In a contest that came to its end. Else the budget was spent: before it began, and this is the
+  // proposal, or within it, and this is the fastest so far.
+  bool measured = false;
 
   bool operator==(const TunedKernel&) const = default;
 };
 using TunedKernels = std::map<VariantChoices::Key, TunedKernel>;
 
-// The kernels of `ours` over those of `theirs`, but measured ones before proposals.
+// Both; where they differ, what another run may have used, theirs, stays, unless only ours is
+// measured.
 TunedKernels merge(const TunedKernels& ours, const TunedKernels& theirs);
 
 class TuningStore {
@@ -31,8 +34,10 @@ class TuningStore {
   // Empty when there is no file; a file that cannot be used is empty, too, and `problem` tells why.
   TunedKernels load();
   // Merges with what the file holds by now, which another process may have written, and replaces it
-  // atomically. Whether it is remembered; if not, `problem` tells why unless there is no folder.
-  bool save(const TunedKernels& kernels);
+  // atomically; `outdated` are entries of the file that count no more. Returns what it holds now:
+  // where that differs from `kernels`, another process was first, and its answer should be used.
+  // Empty: nothing is remembered, and `problem` tells why unless there is no folder.
+  std::optional<TunedKernels> save(const TunedKernels& kernels, const TunedKernels& outdated = {});
 
   const std::string& problem() const { return problem_; }
   const std::string& file_name() const { return file_name_; }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <set>
 
+#include "apps/vktrain/reproduce_plan.h"
 #include "apps/vktrain/reproduction.h"
 #include "nn/experiment/experiment_toml.h"
 #include "nn/training/run_folder.h"
@@ -261,6 +262,16 @@ TEST_F(Reproduce, NeedsDataAndDeviceBeforeTheFirstRun) {
       {"reproduce", "a-fcn-50k", "--data", "data", "--device", "no such device", "--out", "r"});
   expect_failure(result, 2, {"no such device"});
   EXPECT_FALSE(fs::exists(kRunA));
+}
+
+TEST(ReproduceCommandText, NamesTuningWhereItIsNotTheDefault) {
+  app::ReproduceArguments arguments;
+  arguments.suite = "all";
+  EXPECT_EQ(app::command_text(arguments), "vktrain reproduce --suite all --out runs/reproduce");
+  arguments.compute.tune = "full";
+  arguments.compute.tune_budget = 0.5;
+  EXPECT_EQ(app::command_text(arguments),
+            "vktrain reproduce --suite all --tune full --tune-budget 0.5 --out runs/reproduce");
 }
 
 }  // namespace

@@ -4,8 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "nn/executable.h"
 #include "nn/operation.h"
@@ -14,6 +17,8 @@
 #include "nn/ops/gemm_variants.h"
 #include "nn/reference/reference_memory.h"
 #include "nn/tuning/single_operation.h"
+#include "runtime/error.h"
+#include "tests/nn/expect_error.h"
 #include "tests/nn/temporary_folder.h"
 #include "tests/support/device_fixture.h"
 
@@ -22,8 +27,8 @@ namespace {
 
 using namespace nn;
 
-// c = a + b by one of the candidates "right", "wrong" (a + a), "unwritten" (nothing at all) and
-// "broken" (a kernel that does not exist).
+// c = a + b by one of the candidates "right", "right too", "wrong" (a + a), "unwritten" (nothing at
+// all) and "broken" (a kernel that does not exist).
 class Sum : public Operation {
  public:
   Sum(ValueId a, ValueId b, ValueId c, VariantQuestion question)
@@ -31,7 +36,7 @@ class Sum : public Operation {
   std::string_view kind() const override { return "sum"; }
   void lower(Lowering& l) const override {
     const std::string& name = question_.candidates[l.choose(question_)];
-    if (name == "right") Add(inputs_[0], inputs_[1], outputs_[0]).lower(l);
+    if (name.starts_with("right")) Add(inputs_[0], inputs_[1], outputs_[0]).lower(l);
     if (name == "wrong") Add(inputs_[0], inputs_[0], outputs_[0]).lower(l);
     if (name == "broken") {
       PlannedDispatch dispatch;
@@ -65,6 +70,11 @@ VariantQuestion question_of(std::vector<std::string> candidates, std::string sha
     return single;
   };
   return question;
+}
+
+// Of an operand, or after them the result.
+Shape shape_of(const SingleOperation& single, std::size_t i) {
+  return single.graph.value(i < single.operands.size() ? single.operands[i] : single.result).shape;
 }
 
 class TunerTest : public DeviceTest {
@@ -123,11 +133,19 @@ TEST_F(TunerTest, AKernelThatDoesNotRunIsSkipped) {
   EXPECT_NE(log_.find("\"broken\" does not run"), std::string::npos) << log_;
 }
 
-TEST_F(TunerTest, WithoutAnyRightKernelTheProposalStays) {
+TEST_F(TunerTest, WithoutAnyRightKernelItEndsAndRemembersNothing) {
   Tuner tuner = make();
-  EXPECT_EQ(chosen(tuner, question_of({"wrong", "broken"})), "wrong");
-  EXPECT_EQ(tuner.summary().measured, 0u);
-  EXPECT_EQ(tuner.summary().unmeasured, 1u);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    expect_error<DeviceError>(
+        [&] {
+          chosen(tuner, question_of({"wrong", "broken"}));
+        },
+        {"sum 1000", device().profile().name, "--tune off"});
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+  // Nor do answers to other questions bring it there.
+  chosen(tuner, question_of({"right", "wrong"}, "1"));
+  EXPECT_EQ(TuningStore(folder_.path(), device().profile()).load().size(), 1u);
 }
 
 TEST_F(TunerTest, AnswersAreRemembered) {
@@ -149,8 +167,11 @@ TEST_F(TunerTest, AnAnswerThatIsNoCandidateAnyMoreIsMeasuredAnew) {
   EXPECT_FALSE(choices.answers(question));
   EXPECT_EQ(choices.choose(question), 0u);
   Tuner second = make();
-  EXPECT_EQ(chosen(second, question_of({"unwritten", "wrong"})), "unwritten");
-  EXPECT_EQ(second.summary().unmeasured, 1u);
+  EXPECT_EQ(chosen(second, question_of({"right too", "wrong"})), "right too");
+  EXPECT_EQ(second.summary().measured, 1u);
+  Tuner third = make();
+  EXPECT_EQ(chosen(third, question_of({"right too", "wrong"})), "right too");
+  EXPECT_EQ(third.summary().measured, 0u);
 }
 
 // What the budget left no time for is remembered as proposed, so that the next run is the same;
@@ -163,6 +184,38 @@ TEST_F(TunerTest, ASpentBudgetIsRememberedToo) {
   EXPECT_EQ(chosen(again, question_of({"wrong", "right"})), "wrong");
   Tuner full = make(TuningMode::full, 0);
   EXPECT_EQ(chosen(full, question_of({"wrong", "right"})), "right");
+}
+
+// The log takes what is left of the budget while the contest is under way.
+TEST_F(TunerTest, AContestCutOffIsRememberedButNotMeasured) {
+  const std::vector<std::string> candidates = {"broken", "right"};
+  Tuner quick(device(),
+              {.mode = TuningMode::quick, .budget_seconds = 0.2, .cache_folder = folder_.path()},
+              [](const std::string&) { std::this_thread::sleep_for(std::chrono::seconds(1)); });
+  EXPECT_EQ(chosen(quick, question_of(candidates)), "right");
+  EXPECT_EQ(quick.summary().measured, 0u);
+  EXPECT_EQ(quick.summary().unmeasured, 1u);
+  Tuner again = make();
+  EXPECT_EQ(chosen(again, question_of(candidates)), "right");
+  EXPECT_EQ(again.summary().measured + again.summary().unmeasured, 0u);
+  for (const std::size_t measured : {1u, 0u}) {
+    Tuner full = make(TuningMode::full);
+    EXPECT_EQ(chosen(full, question_of(candidates)), "right");
+    EXPECT_EQ(full.summary().measured, measured);
+  }
+}
+
+TEST_F(TunerTest, AContestTimesNothingAfterItsDeadline) {
+  ContestOptions options;
+  const auto log = [](const std::string&) {};
+  const VariantQuestion question = question_of({"right", "right too", "wrong"});
+  const ContestTimes whole = time_candidates(device(), question, options, log);
+  EXPECT_TRUE(whole.complete);
+  EXPECT_EQ(std::count(whole.seconds.begin(), whole.seconds.end(), std::nullopt), 0);
+  options.deadline = std::chrono::steady_clock::now();
+  const ContestTimes none = time_candidates(device(), question, options, log);
+  EXPECT_FALSE(none.complete);
+  EXPECT_EQ(std::count(none.seconds.begin(), none.seconds.end(), std::nullopt), 3);
 }
 
 TEST_F(TunerTest, OffMeasuresAndRemembersNothing) {
@@ -180,6 +233,24 @@ TEST_F(TunerTest, StoresOfTwoProcessesMerge) {
   EXPECT_EQ(store.load().size(), 2u);
 }
 
+// Both began before either had an answer; the later one takes the other's, which may be in use.
+TEST_F(TunerTest, OfTwoFirstRunsTheFirstAnswers) {
+  Tuner first = make(), second = make();
+  EXPECT_EQ(chosen(first, question_of({"right", "right too"})), "right");
+  EXPECT_EQ(chosen(second, question_of({"right too", "right"})), "right");
+  EXPECT_EQ(second.summary().measured, 1u);
+  Tuner third = make();
+  EXPECT_EQ(chosen(third, question_of({"right too", "right"})), "right");
+}
+
+TEST(TuningStoreMerge, TheirsStayUnlessOnlyOursAreMeasured) {
+  const VariantChoices::Key key = {"f", "1"};
+  for (const bool measured : {false, true}) {
+    const TunedKernels ours = {{key, {"ours", measured}}}, theirs = {{key, {"theirs", measured}}};
+    EXPECT_EQ(merge(ours, theirs), theirs);
+  }
+}
+
 TEST(TuningStoreMerge, MeasuredKernelsStayBeforeProposals) {
   const TunedKernels measured = {{{"f", "1"}, {"fast", true}}};
   const TunedKernels proposed = {{{"f", "1"}, {"proposal", false}}, {{"f", "2"}, {"x", false}}};
@@ -194,8 +265,8 @@ TEST_F(TunerTest, DamagedAndForeignFilesAreIgnoredAndRewritten) {
   ASSERT_TRUE(store.save(kernels));
   const std::filesystem::path file = folder_.path() / store.file_name();
   for (const char* text :
-       {"", "{", "[]", "{\"format\": 1}", "\xff\xfe",
-        "{\"format\": 1, \"owner\": {\"device\": \"other\"}, \"kernels\": []}"}) {
+       {"", "{", "[]", "{\"format\": 2}", "\xff\xfe",
+        "{\"format\": 2, \"owner\": {\"device\": \"other\"}, \"kernels\": []}"}) {
     std::ofstream(file) << text;
     EXPECT_TRUE(store.load().empty()) << text;
     EXPECT_NE(store.problem(), "") << text;
@@ -223,11 +294,11 @@ TEST(TuningSummaryText, SaysWhatHappened) {
   EXPECT_EQ(to_string(TuningSummary{.measured = 9, .seconds = 1.84, .remembered = true}),
             "tuned 9 kernels in 1.8 s; remembered for this device");
   EXPECT_EQ(to_string(TuningSummary{.unmeasured = 3, .seconds = 2, .remembered = true}),
-            "tuned 0 kernels in 2.0 s, 3 more as proposed (--tune full measures them); remembered "
-            "for this device");
+            "tuned 0 kernels in 2.0 s, 3 more not measured to the end (--tune full does); "
+            "remembered for this device");
   EXPECT_EQ(to_string(TuningSummary{.measured = 1, .unmeasured = 2, .seconds = 2}),
-            "tuned 1 kernel in 2.0 s, 2 more as proposed (--tune full measures them); not "
-            "remembered");
+            "tuned 1 kernel in 2.0 s, 2 more not measured to the end (--tune full does); "
+            "not remembered");
 }
 
 // The questions of real operations: every candidate is right, alone and as the plan's choice.
@@ -254,6 +325,22 @@ TEST_F(TunerTest, EveryCandidateIsRight) {
     }
   }
   EXPECT_GT(checked, singles.size());
+}
+
+// The reference takes a while for each multiply-add.
+TEST_F(TunerTest, ASmallConvolutionIsSmallInEveryDimension) {
+  for (const Conv2dPass pass :
+       {Conv2dPass::forward, Conv2dPass::data_gradient, Conv2dPass::weight_gradient}) {
+    const auto single = single_conv2d(
+        {pass, 21, 67, 135, {115, 131}, {.window = {.kernel = {3, 3}, .stride = {2, 2}}}});
+    const Plan plan(single->graph, ParameterLayout(single->parameters), device().profile(), {});
+    const auto small = plan.questions().front().probe(ProbeSize::small);
+    EXPECT_LE(small->flops, 2e8);
+    for (const std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{2}}) {
+      const Shape whole = shape_of(*single, i), cut = shape_of(*small, i);
+      for (std::size_t d = 0; d < 4; ++d) EXPECT_EQ(cut[d] % 8, whole[d] % 8) << i << " " << d;
+    }
+  }
 }
 
 // A forced choice reaches the plan's dispatches.
