@@ -1,7 +1,7 @@
 // The user's cache of this program: files that may vanish at any time. They save time, and the
 // tuner's also fix which kernels run: without them later runs may differ in their last bits.
-// Reading and writing them never throws: what goes wrong is a sentence for the log. Source of the
-// folders: XDG base directory specification 0.8.
+// Reading and writing them never throws: what goes wrong is a sentence for the log.
+// Source of the folders: XDG base directory specification 0.8.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,7 @@ void add_compute_options(CLI::App& command, ComputeOptions& options) {
   command
       .add_option("--tune", options.tune,
                   "Measure which kernels are fastest here, and remember them: not, within the "
-                  "budget, or all")
+                  "budget, or also what the budget was too short for")
       ->check(CLI::IsMember({"off", "quick", "full"}))
       ->envname("VKTRAIN_TUNE")
       ->capture_default_str()
