@@ -45,6 +45,11 @@ uint replica_number() { return gl_WorkGroupID.z / p.splits; }
 uint split_number() { return gl_WorkGroupID.z % p.splits; }
 uint c_base() { return replica_number() * p.c_replica + split_number() * p.split_stride; }
 
+// Of four values, the first of which has number `first`, those before number `end`; else 0.
+vec4 keep_below(vec4 value, uint first, uint end) {
+    return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
+}
+
 // Writes four columns of a row; columns past N become 0, so that padding stays finite (and zero in
 // parameters).
 void store(uint row, uint column4, vec4 value) {
@@ -55,8 +60,7 @@ void store(uint row, uint column4, vec4 value) {
         vec4 y = activation_output[replica_number() * p.output_replica + row * p.c_stride + column4];
         value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
     }
-    uvec4 column = column4 * 4 + uvec4(0, 1, 2, 3);
-    value = mix(vec4(0.0), value, lessThan(column, uvec4(p.n)));
+    value = keep_below(value, column4 * 4, p.n);
     c[c_base() + row * p.c_stride + column4] = value;
 }
 

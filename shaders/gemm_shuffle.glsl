@@ -38,8 +38,3 @@ void store_sums() {
         store(first_row() + i, first_column4() + 1, right[i]);
     }
 }
-
-// Which of four values, the first of them number `first`, are before `end`; 0 for the others.
-vec4 before(uint end, uint first, vec4 value) {
-    return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
-}

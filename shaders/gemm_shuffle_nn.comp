@@ -26,7 +26,7 @@ void main() {
             r[kk] = load_b(b_right + b_row);
         }
         vec4 mine[LOADS];
-        [[unroll]] for (uint j = 0; j < LOADS; ++j) mine[j] = before(p.k, k, load_a(a_row[j] + k / 4));
+        [[unroll]] for (uint j = 0; j < LOADS; ++j) mine[j] = keep_below(load_a(a_row[j] + k / 4), k, p.k);
         [[unroll]] for (uint i = 0; i < ROWS; ++i) {
             vec4 x = subgroupShuffle(mine[i / LANES], i % LANES);
             [[unroll]] for (uint kk = 0; kk < 4; ++kk) {

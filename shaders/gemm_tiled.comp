@@ -33,10 +33,6 @@ const uint MOVES_B = TILE_N * DEPTH / 4 / THREADS;
 shared vec4 tile_a[2 * DEPTH * ROW_A];
 shared vec4 tile_b[2 * DEPTH * ROW_B];
 
-vec4 keep_below(vec4 value, uint first, uint end) {
-    return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
-}
-
 // An operand of the product: its matrix of `lines` lines along M or N, and the tile's first line.
 // `along_k`: its rows run along K, else along M or N.
 struct Operand {
