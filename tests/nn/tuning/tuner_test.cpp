@@ -313,6 +313,14 @@ TEST_F(TunerTest, EveryCandidateIsRight) {
     singles.push_back(single_conv2d(
         {pass, 20, 4, 6, {9, 9}, {.window = {.kernel = {3, 3}, .padding_begin = {1, 1}}}}));
   }
+  // Sums of 800 products, and their partial sums, are large.
+  singles.push_back(single_conv2d(
+      {Conv2dPass::forward,
+       64,
+       32,
+       64,
+       {14, 14},
+       {.window = {.kernel = {5, 5}, .padding_begin = {2, 2}, .padding_end = {2, 2}}}}));
   std::size_t checked = 0;
   for (const auto& single : singles) {
     const Plan plan(single->graph, ParameterLayout(single->parameters), device().profile(), {});
