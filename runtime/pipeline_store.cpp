@@ -6,7 +6,6 @@
 #include <cstring>
 #include <type_traits>
 
-#include "runtime/embedded_shaders.h"
 #include "runtime/hash.h"
 #include "runtime/user_cache.h"
 
@@ -44,15 +43,6 @@ std::uint64_t checksum(const PipelineOwner& owner, std::string_view data) {
 }
 
 // Names and sizes too, so that bytes cannot move from one shader to the next unseen.
-std::uint64_t program_hash() {
-  Hash64 hash;
-  for (const EmbeddedFile& file : embedded_shaders()) {
-    hash.add(fmt::format("{}:{};", file.name, file.bytes.size()));
-    hash.add(std::as_bytes(file.bytes));
-  }
-  return hash.value();
-}
-
 bool is_of_device(const PipelineOwner& owner, std::string_view data) {
   VkPipelineCacheHeaderVersionOne header{};
   static_assert(sizeof header == 16 + VK_UUID_SIZE);  // the specification packs it
@@ -81,7 +71,7 @@ VkPipelineCache make_cache(const LogicalDevice& device, std::string_view data) {
 
 PipelineOwner pipeline_owner(const VkPhysicalDeviceProperties& properties) {
   PipelineOwner owner;
-  owner.program = program_hash();
+  owner.program = shader_hash();
   owner.vendor = properties.vendorID;
   owner.device = properties.deviceID;
   owner.driver_version = properties.driverVersion;

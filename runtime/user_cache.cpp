@@ -6,7 +6,9 @@
 #include <system_error>
 
 #include "runtime/atomic_file.h"
+#include "runtime/embedded_shaders.h"
 #include "runtime/error.h"
+#include "runtime/hash.h"
 
 namespace vktrain::runtime {
 
@@ -48,6 +50,15 @@ std::optional<fs::path> system_cache_folder() {
   if (home) *home /= kBelowHome;
   return home;
 #endif
+}
+
+std::uint64_t shader_hash() {
+  Hash64 hash;
+  for (const EmbeddedFile& file : embedded_shaders()) {
+    hash.add(fmt::format("{}:{};", file.name, file.bytes.size()));
+    hash.add(std::as_bytes(file.bytes));
+  }
+  return hash.value();
 }
 
 std::optional<fs::path> user_cache_folder() {

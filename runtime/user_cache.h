@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -20,6 +21,10 @@ std::optional<std::filesystem::path> system_cache_folder();
 // VKTRAIN_CACHE_DIR, else "vktrain" in the system's folder. Empty when there is none, or when
 // VKTRAIN_CACHE_DIR is set to nothing, which switches the cache off. The folder need not exist.
 std::optional<std::filesystem::path> user_cache_folder();
+
+// Of the names and the SPIR-V of all embedded shaders: what is kept for one build's kernels must
+// not serve another's.
+std::uint64_t shader_hash();
 
 struct CachedFile {
   std::optional<std::string> bytes;  // empty when the file does not exist or cannot be used

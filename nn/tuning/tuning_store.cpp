@@ -6,7 +6,6 @@
 #include <span>
 
 #include "runtime/hash.h"
-#include "runtime/kernel.h"
 #include "runtime/user_cache.h"
 
 namespace vktrain::nn {
@@ -14,15 +13,6 @@ namespace {
 
 constexpr int kFormat = 2;
 constexpr std::size_t kMostBytes = std::size_t{16} << 20;
-
-std::string shader_hash() {
-  runtime::Hash64 hash;
-  for (const std::string_view name : runtime::shader_names()) {
-    hash.add(name);
-    hash.add(std::as_bytes(runtime::shader_code(name)));
-  }
-  return fmt::format("{:016x}", hash.value());
-}
 
 std::string to_text(const std::map<std::string, std::string>& owner, const TunedKernels& kernels) {
   nlohmann::json list = nlohmann::json::array();
@@ -71,7 +61,7 @@ TuningStore::TuningStore(std::optional<std::filesystem::path> folder,
               {"device id", fmt::format("{:04x}:{:04x}", device.vendor_id, device.device_id)},
               {"driver", device.driver_name},
               {"driver info", device.driver_info},
-              {"shaders", shader_hash()}}) {
+              {"shaders", fmt::format("{:016x}", runtime::shader_hash())}}) {
   runtime::Hash64 hash;
   for (const auto& [key, value] : owner_) hash.add(fmt::format("{}={};", key, value));
   file_name_ = fmt::format("kernels-{:016x}.json", hash.value());
