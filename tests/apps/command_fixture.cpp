@@ -105,10 +105,10 @@ void expect_failure(const CommandResult& result, int code,
 
 void write_data_set(const fs::path& folder, std::uint32_t train_count, std::uint32_t test_count) {
   fs::create_directories(folder);
-  nn::write_bytes(folder / "train-images-idx3-ubyte", image_file(train_count, 1));
-  nn::write_bytes(folder / "train-labels-idx1-ubyte", label_file(train_count));
-  nn::write_bytes(folder / "t10k-images-idx3-ubyte", image_file(test_count, 2));
-  nn::write_bytes(folder / "t10k-labels-idx1-ubyte", label_file(test_count));
+  testing::write_bytes(folder / "train-images-idx3-ubyte", image_file(train_count, 1));
+  testing::write_bytes(folder / "train-labels-idx1-ubyte", label_file(train_count));
+  testing::write_bytes(folder / "t10k-images-idx3-ubyte", image_file(test_count, 2));
+  testing::write_bytes(folder / "t10k-labels-idx1-ubyte", label_file(test_count));
 }
 
 std::string read_text(const fs::path& path) {

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/nn/temporary_folder.h"
 #include "tests/support/scoped_variable.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::testing {
 
@@ -52,7 +52,7 @@ class CommandTest : public ::testing::Test {
   // The same; fails the test unless it exits with 0.
   CommandResult compute_well(std::vector<std::string> arguments, int columns = 0);
 
-  nn::TemporaryFolder folder_;
+  testing::TemporaryFolder folder_;
 
  private:
   ScopedVariable tune_{"VKTRAIN_TUNE", "off"};

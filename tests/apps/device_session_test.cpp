@@ -6,9 +6,9 @@
 #include "runtime/atomic_file.h"
 #include "runtime/device_impl.h"
 #include "runtime/error.h"
-#include "tests/nn/temporary_folder.h"
 #include "tests/runtime/graph_fixture.h"
 #include "tests/support/scoped_variable.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::app {
 namespace {
@@ -64,7 +64,7 @@ TEST_F(DeviceSessionTest, CloseFailsAndPrintsTheMessagesOnce) {
 }
 
 TEST_F(DeviceSessionTest, PrintsWhatTheDeviceNotices) {
-  const nn::TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const testing::ScopedVariable variable("VKTRAIN_CACHE_DIR", folder.path().c_str());
   const auto& owner = device().impl().pipelines->owner();
   write_file_atomically(folder / runtime::pipeline_file_name(owner), "damaged");

@@ -77,7 +77,7 @@ TEST_F(Reproduce, TrainsAndReports) {
 
 TEST_F(Reproduce, KeepsFinishedRunsAndTrainsTheOthers) {
   ASSERT_EQ(reproduce().code, 0);
-  const auto model = nn::file_bytes(kRunD / "model.safetensors");
+  const auto model = testing::file_bytes(kRunD / "model.safetensors");
   const auto first = fs::last_write_time(kRunA / "result.json");
 
   const CommandResult again = reproduce();
@@ -92,7 +92,7 @@ TEST_F(Reproduce, KeepsFinishedRunsAndTrainsTheOthers) {
       << continued.out;
   EXPECT_FALSE(has(continued, "a-fcn-50k, seed")) << continued.out;
   EXPECT_EQ(fs::last_write_time(kRunA / "result.json"), first);
-  EXPECT_EQ(nn::file_bytes(kRunD / "model.safetensors"), model);
+  EXPECT_EQ(testing::file_bytes(kRunD / "model.safetensors"), model);
   EXPECT_FALSE(fs::exists(kRunD / ".vktrain-1-0.tmp"));
 }
 
@@ -110,15 +110,15 @@ TEST_F(Reproduce, AddsSeeds) {
 
 TEST_F(Reproduce, RefusesARunOfAnotherConfigUntilRestart) {
   ASSERT_EQ(reproduce().code, 0);
-  const auto before = nn::file_bytes(kRunA / "model.safetensors");
+  const auto before = testing::file_bytes(kRunA / "model.safetensors");
   const CommandResult changed = reproduce({"--set", "optimizer.learning_rate=0.1"});
   expect_failure(changed, 1, {kRunA.string(), "another config", "--restart"});
-  EXPECT_EQ(nn::file_bytes(kRunA / "model.safetensors"), before);
+  EXPECT_EQ(testing::file_bytes(kRunA / "model.safetensors"), before);
 
   const CommandResult restarted = reproduce({"--set", "optimizer.learning_rate=0.1", "--restart"});
   EXPECT_EQ(restarted.code, 0) << restarted.err;
   EXPECT_TRUE(has(restarted, "run 2 of 2")) << restarted.out;
-  EXPECT_NE(nn::file_bytes(kRunA / "model.safetensors"), before);
+  EXPECT_NE(testing::file_bytes(kRunA / "model.safetensors"), before);
 }
 
 TEST_F(Reproduce, RefusesARunOfAnotherDataSet) {

@@ -10,13 +10,13 @@
 #include <string>
 
 #include "tests/nn/expect_error.h"
-#include "tests/nn/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain {
 namespace {
 
 namespace fs = std::filesystem;
-using nn::TemporaryFolder;
+using vktrain::testing::TemporaryFolder;
 
 TEST(AtomicFile, WritesAndReplaces) {
   TemporaryFolder folder;

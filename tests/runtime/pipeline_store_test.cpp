@@ -10,18 +10,18 @@
 
 #include "runtime/atomic_file.h"
 #include "runtime/device_impl.h"
-#include "tests/nn/temporary_folder.h"
 #include "tests/runtime/graph_fixture.h"
 #include "tests/support/scoped_variable.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::runtime {
 namespace {
 
 namespace fs = std::filesystem;
-using nn::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using vktrain::testing::TemporaryFolder;
 using vktrain::testing::GraphTest;
 using vktrain::testing::ScopedVariable;
 

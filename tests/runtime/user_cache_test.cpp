@@ -7,16 +7,16 @@
 
 #include <string>
 
-#include "tests/nn/temporary_folder.h"
 #include "tests/support/scoped_variable.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::runtime {
 namespace {
 
 namespace fs = std::filesystem;
-using nn::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using vktrain::testing::TemporaryFolder;
 using vktrain::testing::ScopedVariable;
 
 std::span<const std::byte> bytes_of(std::string_view text) {

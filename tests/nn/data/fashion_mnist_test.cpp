@@ -19,6 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 using vktrain::testing::ScopedVariable;
+using vktrain::testing::TemporaryFolder;
+using vktrain::testing::write_bytes;
 
 class FashionMnistTest : public ::testing::Test {
  protected:

@@ -21,6 +21,10 @@
 namespace vktrain::nn {
 namespace {
 
+using vktrain::testing::file_bytes;
+using vktrain::testing::TemporaryFolder;
+using vktrain::testing::write_bytes;
+
 namespace fs = std::filesystem;
 
 std::string digest(const Bytes& bytes) {

@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "tests/nn/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::nn {
 

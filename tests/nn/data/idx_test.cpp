@@ -10,10 +10,13 @@
 #include "nn/data/image_set.h"
 #include "tests/nn/data/idx_files.h"
 #include "tests/nn/expect_error.h"
-#include "tests/nn/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::nn {
 namespace {
+
+using vktrain::testing::TemporaryFolder;
+using vktrain::testing::write_bytes;
 
 class IdxTest : public ::testing::Test {
  protected:

@@ -11,6 +11,9 @@
 namespace vktrain::nn {
 namespace {
 
+using vktrain::testing::TemporaryFolder;
+using vktrain::testing::write_bytes;
+
 constexpr const char* kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 TEST(Sha256, GivesTheStandardsExamples) {

@@ -11,10 +11,14 @@
 
 #include "runtime/atomic_file.h"
 #include "tests/nn/expect_error.h"
-#include "tests/nn/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::nn {
 namespace {
+
+using vktrain::testing::file_bytes;
+using vktrain::testing::TemporaryFolder;
+using vktrain::testing::write_bytes;
 
 // A file with this header and that many bytes of data.
 std::vector<std::uint8_t> raw_file(const std::string& header, std::size_t data_bytes) {

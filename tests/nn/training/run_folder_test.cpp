@@ -11,10 +11,12 @@
 #include "nn/training/statistics.h"
 #include "runtime/atomic_file.h"
 #include "tests/nn/expect_error.h"
-#include "tests/nn/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::nn {
 namespace {
+
+using vktrain::testing::TemporaryFolder;
 
 Experiment small_experiment() {
   Experiment experiment;

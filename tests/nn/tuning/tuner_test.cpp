@@ -19,8 +19,8 @@
 #include "nn/tuning/single_operation.h"
 #include "runtime/error.h"
 #include "tests/nn/expect_error.h"
-#include "tests/nn/temporary_folder.h"
 #include "tests/support/device_fixture.h"
+#include "tests/support/temporary_folder.h"
 
 namespace vktrain::testing {
 namespace {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vktrain::nn {
+namespace vktrain::testing {
 
 class TemporaryFolder {
  public:
@@ -60,4 +60,4 @@ inline std::vector<std::uint8_t> file_bytes(const std::filesystem::path& path) {
   return {text.begin(), text.end()};
 }
 
-}  // namespace vktrain::nn
+}  // namespace vktrain::testing
