@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "runtime/device_impl.h"
+#include "runtime/error.h"
 #include "runtime/memory.h"
 #include "runtime/memory_impl.h"
 #include "runtime/user_cache.h"
@@ -67,13 +68,25 @@ void check_transfer(const Slice& slice, std::string_view operation, std::uint64_
   }
 }
 
+// Held to the limits that were given, else to those of the environment.
+DeviceProfile within_limits(const DeviceProfile& device,
+                            const std::optional<ProfileLimits>& given) {
+  const std::optional<ProfileLimits> limits = given ? given : limits_from_environment();
+  if (!limits) return device;
+  DeviceProfile clamped = clamp(device, *limits);
+  if (clamped.usable()) return clamped;
+  throw UsageError(fmt::format(
+      "\"{}\" cannot be used within the limits of \"{}\" ({}): take other limits or none",
+      device.name, clamped.limits, fmt::join(clamped.refused, "; ")));
+}
+
 }  // namespace
 
 Device::Impl::Impl(const DeviceOptions& options)
     : instance(options.validate, options.on_validation_message) {
   const std::vector<VkPhysicalDevice> devices = instance.physical_devices();
   const std::vector<DeviceProfile> profiles = query_profiles(instance, devices);
-  profile = choose_device(profiles, options.selector);
+  profile = within_limits(choose_device(profiles, options.selector), options.limits);
   logical = std::make_unique<LogicalDevice>(instance, devices[profile.index]);
   set_layout = make_set_layout(*logical);
   pipeline_layout = make_pipeline_layout(*logical, set_layout.get());

@@ -5,52 +5,19 @@
 // Threads: a Device and everything made from it belong to one thread at a time.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "runtime/profile_limits.h"
+
 namespace vktrain::runtime {
-
-enum class DeviceKind { discrete, integrated, virtual_gpu, cpu, other };
-std::string_view to_string(DeviceKind kind);
-
-// What is known of a device before it is opened. Sizes are in bytes.
-struct DeviceProfile {
-  std::uint32_t index = 0;  // position in the list, as `--device 1` counts
-  std::string name;
-  DeviceKind kind = DeviceKind::other;
-  std::string driver_name;  // "llvmpipe", "radv", ...
-  std::string driver_info;  // "Mesa 22.3.6 (LLVM 15.0.6)"
-  std::string api_version;  // "1.3.230"
-  std::uint32_t vendor_id = 0;
-  std::uint32_t device_id = 0;
-
-  std::uint32_t subgroup_size = 0;  // no baseline kernel relies on it
-  bool subgroup_shuffle = false;    // in compute shaders
-  std::uint64_t max_shared_memory = 0;
-  std::uint32_t max_workgroup_invocations = 0;
-  std::array<std::uint32_t, 3> max_workgroup_size{};
-  std::array<std::uint32_t, 3> max_workgroup_count{};
-  std::uint32_t max_push_constants = 0;
-  std::uint32_t max_storage_buffers = 0;  // per stage
-  std::uint64_t max_storage_range = 0;
-  std::uint64_t storage_alignment = 0;
-  std::uint64_t max_texel_elements = 0;  // of a texel buffer
-  std::uint64_t texel_alignment = 0;
-  std::uint64_t max_allocation = 0;
-  std::uint64_t memory = 0;  // of the largest device-local heap
-  bool timestamps = false;
-  double timestamp_period = 0;  // nanoseconds a tick
-
-  std::vector<std::string> refused;  // reasons why it cannot be used; empty: usable
-  bool usable() const { return refused.empty(); }
-};
 
 // Every Vulkan device of the system, usable or not, in the loader's order.
 std::vector<DeviceProfile> list_devices();
@@ -65,6 +32,8 @@ const DeviceProfile& choose_device(std::span<const DeviceProfile> devices,
 
 struct DeviceOptions {
   std::string selector = "auto";
+  // What the device is held to; without a value what the variable VKTRAIN_LIMITS says.
+  std::optional<ProfileLimits> limits = std::nullopt;
   bool validate = false;  // Khronos validation layer with synchronization validation
   // Called with each message of the layer, from any thread, also while the device is being closed.
   std::function<void(std::string_view)> on_validation_message = nullptr;
@@ -80,7 +49,8 @@ class KernelCache;
 
 class Device {
  public:
-  // Opens a device. With `validate`, throws DeviceError when the layer is not installed.
+  // Opens a device. With `validate`, throws DeviceError when the layer is not installed. Throws
+  // UsageError when the device cannot be used within the limits.
   static std::unique_ptr<Device> open(const DeviceOptions& options);
   ~Device();
   Device(const Device&) = delete;
@@ -105,6 +75,8 @@ class Device {
 
  private:
   explicit Device(std::unique_ptr<Impl> impl);
+  static void distrust_shuffles(Device& device,
+                                const std::function<void(std::string_view)>& notice);
   std::unique_ptr<Impl> impl_;
 };
 

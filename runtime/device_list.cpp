@@ -17,6 +17,8 @@ namespace {
 // The floor. The Vulkan specification guarantees all of it but the eight storage buffers (four).
 constexpr std::uint64_t kSharedMemory = 16384;
 constexpr std::uint32_t kInvocations = 128;
+constexpr std::uint32_t kWorkgroups = 65535;
+constexpr std::uint64_t kAlignment = 256;
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -67,22 +69,6 @@ const DeviceProfile* by_name(std::span<const DeviceProfile> devices, std::string
 
 }  // namespace
 
-std::string_view to_string(DeviceKind kind) {
-  switch (kind) {
-    case DeviceKind::discrete:
-      return "discrete";
-    case DeviceKind::integrated:
-      return "integrated";
-    case DeviceKind::virtual_gpu:
-      return "virtual";
-    case DeviceKind::cpu:
-      return "CPU";
-    case DeviceKind::other:
-      break;
-  }
-  return "other";
-}
-
 std::vector<std::string> refusal_reasons(const DeviceProfile& profile, const FloorFacts& facts) {
   std::vector<std::string> reasons;
   const auto need = [&](std::string_view what, std::uint64_t found, std::uint64_t wanted) {
@@ -93,10 +79,19 @@ std::vector<std::string> refusal_reasons(const DeviceProfile& profile, const Flo
         fmt::format("Vulkan version: {}.{}, 1.1 needed", facts.api_major, facts.api_minor));
   }
   if (!facts.compute_queue) reasons.push_back("no compute queue");
+  if (!facts.staging_memory) reasons.push_back("no host-visible and coherent memory");
   need("storage buffers a stage", profile.max_storage_buffers, kMaxBindings);
   need("bytes of shared memory", profile.max_shared_memory, kSharedMemory);
   need("invocations a workgroup", profile.max_workgroup_invocations, kInvocations);
   need("bytes of push constants", profile.max_push_constants, kMaxPushBytes);
+  need("invocations on a workgroup's first axis", profile.max_workgroup_size[0], kInvocations);
+  for (const std::uint32_t count : profile.max_workgroup_count) {
+    need("workgroups on an axis", count, kWorkgroups);
+  }
+  if (profile.storage_alignment > kAlignment) {
+    reasons.push_back(fmt::format("alignment of storage buffers: {} bytes, at most {} possible",
+                                  profile.storage_alignment, kAlignment));
+  }
   return reasons;
 }
 

@@ -6,6 +6,7 @@
 
 #include "nn/experiment/experiment_toml.h"
 #include "nn/training/statistics.h"
+#include "runtime/profile_json.h"
 
 namespace vktrain::nn {
 namespace {
@@ -99,36 +100,6 @@ Json result_object(const Experiment& experiment, const RunResult& result) {
   return json;
 }
 
-Json device_object(const runtime::DeviceProfile& d) {
-  Json json;
-  json["index"] = d.index;
-  json["name"] = d.name;
-  json["type"] = std::string(to_string(d.kind));
-  json["driver"] = d.driver_name;
-  json["driver_info"] = d.driver_info;
-  json["api_version"] = d.api_version;
-  json["vendor_id"] = d.vendor_id;
-  json["device_id"] = d.device_id;
-  json["subgroup_size"] = d.subgroup_size;
-  json["max_shared_memory"] = d.max_shared_memory;
-  json["max_workgroup_invocations"] = d.max_workgroup_invocations;
-  json["max_workgroup_size"] = d.max_workgroup_size;
-  json["max_workgroup_count"] = d.max_workgroup_count;
-  json["max_push_constants"] = d.max_push_constants;
-  json["max_storage_buffers"] = d.max_storage_buffers;
-  json["max_storage_range"] = d.max_storage_range;
-  json["storage_alignment"] = d.storage_alignment;
-  json["max_texel_elements"] = d.max_texel_elements;
-  json["texel_alignment"] = d.texel_alignment;
-  json["max_allocation"] = d.max_allocation;
-  json["memory"] = d.memory;
-  json["timestamps"] = d.timestamps;
-  json["timestamp_period"] = d.timestamp_period;
-  json["usable"] = d.usable();
-  json["refused"] = d.refused;
-  return json;
-}
-
 // Device and file names may hold bytes that are not UTF-8; they are replaced, never an exception.
 std::string text(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
@@ -198,7 +169,7 @@ std::string replicas_json(const Experiment& experiment, std::span<const std::str
 std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo& program,
                         const KernelNames& kernels) {
   Json json;
-  json["device"] = device_object(device);
+  json["device"] = runtime::profile_object(device);
   json["program"] = {{"name", "vktrain"},
                      {"version", program.version},
                      {"commit", program.commit.empty() ? Json(nullptr) : Json(program.commit)}};
@@ -212,7 +183,7 @@ std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo&
 
 std::string devices_json(std::span<const runtime::DeviceProfile> devices) {
   Json json = Json::array();
-  for (const runtime::DeviceProfile& device : devices) json.push_back(device_object(device));
+  for (const runtime::DeviceProfile& device : devices) json.push_back(runtime::profile_object(device));
   return document(json);
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "runtime/hash.h"
+#include "runtime/profile_json.h"
 #include "runtime/user_cache.h"
 
 namespace vktrain::nn {
@@ -62,6 +63,11 @@ TuningStore::TuningStore(std::optional<std::filesystem::path> folder,
               {"driver", device.driver_name},
               {"driver info", device.driver_info},
               {"shaders", fmt::format("{:016x}", runtime::shader_hash())}}) {
+  if (!device.limits.empty()) {
+    const std::string profile = runtime::profile_object(device).dump(
+        -1, ' ', false, nlohmann::json::error_handler_t::replace);
+    owner_["limits"] = fmt::format("{} {:016x}", device.limits, runtime::hash64(profile));
+  }
   runtime::Hash64 hash;
   for (const auto& [key, value] : owner_) hash.add(fmt::format("{}={};", key, value));
   file_name_ = fmt::format("kernels-{:016x}.json", hash.value());

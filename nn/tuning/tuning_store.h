@@ -44,7 +44,7 @@ class TuningStore {
 
  private:
   std::optional<std::filesystem::path> folder_;
-  // Device, driver, its version, and a hash of the program's shaders.
+  // Device, driver, its version, a hash of the program's shaders, and the limits in force, if any.
   std::map<std::string, std::string> owner_;
   std::string file_name_;
   std::string problem_;
