@@ -87,7 +87,8 @@ Device::Impl::Impl(const DeviceOptions& options)
   const std::vector<VkPhysicalDevice> devices = instance.physical_devices();
   const std::vector<DeviceProfile> profiles = query_profiles(instance, devices);
   profile = within_limits(choose_device(profiles, options.selector), options.limits);
-  logical = std::make_unique<LogicalDevice>(instance, devices[profile.index]);
+  logical = std::make_unique<LogicalDevice>(instance, devices[profile.index],
+                                            options.pipeline_statistics);
   set_layout = make_set_layout(*logical);
   pipeline_layout = make_pipeline_layout(*logical, set_layout.get());
   pipelines = std::make_unique<PipelineStore>(

@@ -39,6 +39,8 @@ struct DeviceOptions {
   std::function<void(std::string_view)> on_validation_message = nullptr;
   // Keep compiled pipelines in the user's cache (runtime/user_cache.h) from run to run.
   bool pipeline_cache = true;
+  // Compile kernels so that the driver tells their registers (runtime/pipeline_statistics.h).
+  bool pipeline_statistics = false;
   // Called with a sentence for what did not work but does no harm, such as a damaged file in the
   // cache, while the device is being opened or closed.
   std::function<void(std::string_view)> on_notice = nullptr;

@@ -9,12 +9,12 @@
 
 namespace vktrain::runtime {
 
-LogicalDevice::LogicalDevice(const Instance& instance, VkPhysicalDevice physical)
+LogicalDevice::LogicalDevice(const Instance& instance, VkPhysicalDevice physical, bool statistics)
     : instance_(&instance),
       queue_family_(compute_queue_family(instance, physical)),
       timestamp_valid_bits_(timestamp_bits(instance, physical, queue_family_)) {
   instance.vk().vkGetPhysicalDeviceMemoryProperties(physical, &memory_);
-  create(physical);
+  create(physical, statistics);
 #define VKTRAIN_LOAD(name) \
   vk_.name = reinterpret_cast<PFN_##name>(instance.vk().vkGetDeviceProcAddr(device_, #name));
   VKTRAIN_DEVICE_FUNCTIONS(VKTRAIN_LOAD)
@@ -22,12 +22,21 @@ LogicalDevice::LogicalDevice(const Instance& instance, VkPhysicalDevice physical
   vk_.vkGetDeviceQueue(device_, queue_family_, 0, &queue_);
 }
 
-void LogicalDevice::create(VkPhysicalDevice physical) {
+void LogicalDevice::create(VkPhysicalDevice physical, bool statistics) {
   constexpr const char* kPortabilitySubset = "VK_KHR_portability_subset";
   const std::vector<std::string> available = instance_->extensions(physical);
   std::vector<const char*> extensions;
-  if (std::ranges::find(available, kPortabilitySubset) != available.end()) {
-    extensions.push_back(kPortabilitySubset);
+  const auto enable = [&](const char* name) {
+    const bool listed = std::ranges::find(available, name) != available.end();
+    if (listed) extensions.push_back(name);
+    return listed;
+  };
+  enable(kPortabilitySubset);
+  VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables{};
+  executables.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR;
+  executables.pipelineExecutableInfo = VK_TRUE;
+  if (statistics && enable(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
+    pipeline_flags_ = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
   }
   const float priority = 1.0f;
   VkDeviceQueueCreateInfo queue{};
@@ -37,6 +46,7 @@ void LogicalDevice::create(VkPhysicalDevice physical) {
   queue.pQueuePriorities = &priority;
   VkDeviceCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+  if (pipeline_flags_ != 0) info.pNext = &executables;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
   info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());

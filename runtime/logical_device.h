@@ -13,7 +13,8 @@ namespace vktrain::runtime {
 
 class LogicalDevice {
  public:
-  LogicalDevice(const Instance& instance, VkPhysicalDevice physical);
+  // With `statistics`, pipelines tell their registers where the driver can.
+  LogicalDevice(const Instance& instance, VkPhysicalDevice physical, bool statistics = false);
   ~LogicalDevice();
   LogicalDevice(const LogicalDevice&) = delete;
   LogicalDevice& operator=(const LogicalDevice&) = delete;
@@ -25,6 +26,7 @@ class LogicalDevice {
 
   VkResult submit(const VkSubmitInfo& info, VkFence fence) const;
   // Waits for all submissions, if there were any: Mesa's RADV without hardware (RADV_FORCE_FAMILY),
+  VkPipelineCreateFlags pipeline_flags() const { return pipeline_flags_; }
   // on which kernels can be compiled for AMD, crashes in vkDeviceWaitIdle. The result is not
   // interesting: a lost device is idle, too.
   void wait_idle() const;
@@ -38,7 +40,7 @@ class LogicalDevice {
   void set_name(VkObjectType type, std::uint64_t handle, const std::string& name) const;
 
  private:
-  void create(VkPhysicalDevice physical);
+  void create(VkPhysicalDevice physical, bool statistics);
 
   const Instance* instance_;
   std::uint32_t queue_family_;
@@ -50,6 +52,7 @@ class LogicalDevice {
   mutable bool submitted_ = false;
 };
 
+  VkPipelineCreateFlags pipeline_flags_ = 0;
 // Owns one Vulkan handle; `destroy` is the member of DeviceFunctions that frees it.
 template <typename T, auto destroy>
 class Owned {

@@ -71,6 +71,8 @@ namespace vktrain::runtime {
   X(vkFreeMemory)                   \
   X(vkGetBufferMemoryRequirements)  \
   X(vkGetDeviceQueue)               \
+  X(vkGetPipelineExecutablePropertiesKHR) \
+  X(vkGetPipelineExecutableStatisticsKHR) \
   X(vkGetPipelineCacheData)         \
   X(vkGetQueryPoolResults)          \
   X(vkMapMemory)                    \

@@ -13,6 +13,7 @@
 #include "apps/vktrain/evaluate_command.h"
 #include "apps/vktrain/experiments_command.h"
 #include "apps/vktrain/interrupt.h"
+#include "apps/vktrain/kernels_command.h"
 #include "apps/vktrain/predict_command.h"
 #include "apps/vktrain/reproduce_command.h"
 #include "apps/vktrain/train_command.h"
@@ -58,6 +59,7 @@ int run_command(std::span<const std::string> arguments, Console& console) {
   add_bench_command(app, console);
   add_experiments_command(app, console);
   add_devices_command(app, console);
+  add_kernels_command(app, console);
   add_data_command(app, console);
 
   check_command(app, arguments);

@@ -2,11 +2,6 @@
 
 #include <cmath>
 
-#include "nn/fusion.h"
-#include "nn/layers/model.h"
-#include "nn/ops/confusion_matrix.h"
-#include "nn/ops/end_step.h"
-
 namespace vktrain::nn {
 namespace {
 
@@ -48,22 +43,10 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
       replicas_(static_cast<std::uint32_t>(indices.size())),
       images_(static_cast<std::int64_t>(indices.at(0).size())),
       batch_size_(std::min(batch_size, images_)),
-      graph_(parameters),
+      graph_(build_evaluation_graph(parameters, experiment, dataset.count(), images_, batch_size_)),
+      confusion_layout_(layout_of(graph_.graph.value(graph_.confusion).shape)),
       arena_(device, "evaluation") {
   const std::int64_t steps = divide_up(images_, batch_size_);
-  const StepInputs step = add_step_inputs(graph_, steps);
-  const auto& in = experiment.model.input;
-  const DatasetInputs inputs =
-      add_dataset_inputs(graph_, {in[0], in[1], in[2]}, dataset.count(), images_);
-  const Batch batch =
-      gather_batch(graph_, inputs, step, {experiment.data.mean, experiment.data.std}, batch_size_);
-  logits_ = build_model(graph_, experiment, batch.x, step, ModelMode::evaluate).logits;
-  graph_.keep(logits_);
-  end_step(graph_, softmax_cross_entropy(graph_, logits_, batch.labels), step);
-  const ValueId confusion = confusion_matrix(graph_, logits_, batch.labels);
-  confusion_layout_ = layout_of(graph_.value(confusion).shape);
-  fuse(graph_);
-
   state_ = std::make_unique<ReplicaBuffer<StepState>>(device, arena_, 1, replicas_, "step state");
   metrics_ =
       std::make_unique<ReplicaBuffer<StepMetrics>>(device, arena_, steps, replicas_, "metrics");
@@ -73,16 +56,16 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
       device, arena_, confusion_layout_.size(), replicas_, "confusion matrix");
   for (std::uint32_t r = 0; r < replicas_; ++r) index_buffer_->upload(r, indices[r]);
 
-  std::map<ValueId, runtime::Slice> externals = {{step.state, state_->slice()},
-                                                 {step.metrics, metrics_->slice()},
-                                                 {inputs.indices, index_buffer_->slice()},
-                                                 {confusion, confusion_->slice()}};
-  dataset.bind(inputs, externals);
+  std::map<ValueId, runtime::Slice> externals = {{graph_.step.state, state_->slice()},
+                                                 {graph_.step.metrics, metrics_->slice()},
+                                                 {graph_.dataset.indices, index_buffer_->slice()},
+                                                 {graph_.confusion, confusion_->slice()}};
+  dataset.bind(graph_.dataset, externals);
   const auto make = [&](std::int64_t size) {
-    return std::make_unique<Executable>(
-        device, graph_, storage,
-        tuned_options(tuner, graph_, storage.layout(), {.batch = size, .replicas = replicas_}),
-        externals);
+    return std::make_unique<Executable>(device, graph_.graph, storage,
+                                        tuned_options(tuner, graph_.graph, storage.layout(),
+                                                      {.batch = size, .replicas = replicas_}),
+                                        externals);
   };
   full_ = make(batch_size_);
   if (images_ % batch_size_ != 0) last_ = make(images_ % batch_size_);
@@ -129,7 +112,7 @@ std::vector<float> Evaluator::logits(std::uint32_t replica) {
   for (std::int64_t step = 0; step < divide_up(images_, batch_size_); ++step) {
     Executable& executable = step < full_steps ? *full_ : *last_;
     executable.run();
-    const std::vector<float> batch = executable.read(logits_, replica);
+    const std::vector<float> batch = executable.read(graph_.logits, replica);
     all.insert(all.end(), batch.begin(), batch.end());
   }
   return all;

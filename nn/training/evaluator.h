@@ -11,6 +11,7 @@
 #include "nn/training/device_dataset.h"
 #include "nn/training/metrics.h"
 #include "nn/training/replica_buffer.h"
+#include "nn/training/step_graph.h"
 #include "nn/training/submission_pacer.h"
 #include "nn/tuning/tuner.h"
 
@@ -42,8 +43,7 @@ class Evaluator {
   std::uint32_t replicas_;
   std::int64_t images_;
   std::int64_t batch_size_;
-  Graph graph_;
-  ValueId logits_ = kNoValue;
+  EvaluationGraph graph_;
   Layout confusion_layout_;  // of one replica
   runtime::Arena arena_;
   std::unique_ptr<ReplicaBuffer<StepState>> state_;

@@ -2,6 +2,7 @@
 
 #include "nn/differentiate.h"
 #include "nn/ops/clip_gradients.h"
+#include "nn/ops/confusion_matrix.h"
 #include "nn/ops/end_step.h"
 
 namespace vktrain::nn {
@@ -28,6 +29,25 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
   fuse(g.graph, fusion);
+  set_precision(g.graph, experiment.training.precision);
+  return g;
+}
+
+EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experiment& experiment,
+                                       std::int64_t dataset_count, std::int64_t images,
+                                       std::int64_t batch_size) {
+  EvaluationGraph g{.graph = Graph(parameters), .step = {}, .dataset = {}};
+  g.step = add_step_inputs(g.graph, divide_up(images, batch_size));
+  const auto& in = experiment.model.input;
+  g.dataset = add_dataset_inputs(g.graph, {in[0], in[1], in[2]}, dataset_count, images);
+  const Batch batch = gather_batch(g.graph, g.dataset, g.step,
+                                   {experiment.data.mean, experiment.data.std}, batch_size);
+  g.logits = build_model(g.graph, experiment, batch.x, g.step, ModelMode::evaluate).logits;
+  g.graph.keep(g.logits);
+  end_step(g.graph, softmax_cross_entropy(g.graph, g.logits, batch.labels), g.step);
+  g.confusion = confusion_matrix(g.graph, g.logits, batch.labels);
+  fuse(g.graph);
+  set_precision(g.graph, experiment.training.precision);
   return g;
 }
 

@@ -1,4 +1,5 @@
-// The graph of one training step: batch, model, loss, gradients, update, metrics.
+// The graph of one training step: batch, model, loss, gradients, update, metrics; and of one step
+// of an evaluation.
 #pragma once
 
 #include <cstdint>
@@ -22,5 +23,18 @@ struct StepGraph {
 StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experiment,
                            const OptimizerConfig& optimizer, std::int64_t dataset_count,
                            std::int64_t images, const FusionOptions& fusion);
+
+struct EvaluationGraph {
+  Graph graph;
+  StepInputs step;
+  DatasetInputs dataset;
+  ValueId logits = kNoValue;
+  ValueId confusion = kNoValue;
+};
+
+// The same for the evaluation of `images` images; the parameters are those of the step's graph.
+EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experiment& experiment,
+                                       std::int64_t dataset_count, std::int64_t images,
+                                       std::int64_t batch_size);
 
 }  // namespace vktrain::nn
