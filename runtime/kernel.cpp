@@ -59,7 +59,6 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
   const std::string name = to_string(key);
   const LogicalDevice& logical = *device.logical;
   const OwnedShaderModule module = make_module(logical, code, name);
-  info.flags = logical.pipeline_flags();
   std::vector<VkSpecializationMapEntry> entries;
   for (std::uint32_t id = 0; id < key.constants.size(); ++id) entries.push_back({id, id * 4, 4});
   VkSpecializationInfo constants{};

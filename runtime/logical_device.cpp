@@ -1,5 +1,5 @@
-// Creation of the VkDevice. Only VK_KHR_portability_subset is enabled, and only where the device
-// lists it: the specification then demands it.
+// Creation of the VkDevice. VK_KHR_portability_subset is enabled where the device lists it: the
+// specification then demands it. VK_KHR_pipeline_executable_properties is enabled when asked for.
 #include "runtime/logical_device.h"
 
 #include <algorithm>

@@ -22,11 +22,11 @@ class LogicalDevice {
   VkDevice handle() const { return device_; }
   std::uint32_t queue_family() const { return queue_family_; }
   std::uint32_t timestamp_valid_bits() const { return timestamp_valid_bits_; }
+  VkPipelineCreateFlags pipeline_flags() const { return pipeline_flags_; }
   const DeviceFunctions& vk() const { return vk_; }
 
   VkResult submit(const VkSubmitInfo& info, VkFence fence) const;
   // Waits for all submissions, if there were any: Mesa's RADV without hardware (RADV_FORCE_FAMILY),
-  VkPipelineCreateFlags pipeline_flags() const { return pipeline_flags_; }
   // on which kernels can be compiled for AMD, crashes in vkDeviceWaitIdle. The result is not
   // interesting: a lost device is idle, too.
   void wait_idle() const;
@@ -45,6 +45,7 @@ class LogicalDevice {
   const Instance* instance_;
   std::uint32_t queue_family_;
   std::uint32_t timestamp_valid_bits_;
+  VkPipelineCreateFlags pipeline_flags_ = 0;
   VkPhysicalDeviceMemoryProperties memory_{};
   DeviceFunctions vk_;
   VkDevice device_ = VK_NULL_HANDLE;
@@ -52,7 +53,6 @@ class LogicalDevice {
   mutable bool submitted_ = false;
 };
 
-  VkPipelineCreateFlags pipeline_flags_ = 0;
 // Owns one Vulkan handle; `destroy` is the member of DeviceFunctions that frees it.
 template <typename T, auto destroy>
 class Owned {
