@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nn/graph.h"
+#include "nn/precision.h"
 
 namespace vktrain::nn {
 
@@ -38,6 +39,7 @@ class Operation {
   const std::vector<ValueId>& outputs() const { return outputs_; }
 
   std::string label;  // layer's name, for the profiler: "1"
+  Precision precision = Precision::f32;  // read by matrix products and convolutions
 
  protected:
   std::vector<ValueId> inputs_;

@@ -31,4 +31,7 @@ layout(push_constant, std430) uniform Push {
     uint n;
     uint k;
     uint m_tiles;
+    // MIXED only, of the gradient that a pass reads: see gemm.glsl.
+    float scale;
+    float unscale;
 } p;

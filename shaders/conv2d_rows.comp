@@ -46,6 +46,7 @@ layout(push_constant, std430) uniform Push {
     uint weight_row;
     uint source_replica, weight_replica, result_replica, bias_replica, output_replica;
     float alpha;
+    float scale, unscale;  // MIXED only, of the gradient that is read: see gemm.glsl
 } p;
 
 int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
@@ -107,6 +108,7 @@ uint span() {
             } else {                                                                              \
                 loaded_.x = source1[(base) + k_];                                                 \
             }                                                                                     \
+            loaded_ = operand(loaded_, p.scale);                                                  \
             [[unroll]] for (uint part_ = 0; part_ < LOAD; ++part_) {                              \
                 int place_ = int(k_ + part_) - first_relative();                                  \
                 if (place_ >= 0 && place_ < int(span()))                                          \
@@ -118,7 +120,7 @@ uint span() {
             int column_ = (column0) + first_relative() + int(k_);                                 \
             bool inside_ = (exists) && column_ >= 0 && column_ < int(SOURCE_WIDTH);               \
             float loaded_ = source1[(base) + clamp(column_, 0, int(SOURCE_WIDTH) - 1)];           \
-            segment[(at) + k_] = inside_ ? loaded_ : 0.0;                                         \
+            segment[(at) + k_] = inside_ ? operand(loaded_, p.scale) : 0.0;                       \
         }                                                                                         \
     }
 
@@ -183,7 +185,7 @@ void main() {
         [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
             [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
                 lane_weight[l * KERNEL_WIDTH + j] =
-                    weight[weights[l] + c * source_step + i * KERNEL_WIDTH + j];
+                    operand(weight[weights[l] + c * source_step + i * KERNEL_WIDTH + j], 1.0);
         }
         [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
             float tap[MAX_KERNEL_WIDTH];
@@ -228,6 +230,7 @@ void main() {
                         if (column + part < COLUMNS)
                             value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
                     }
+                    if (MIXED != 0) value *= p.unscale;
                     value = activate(ACTIVATION, value + b, p.alpha);
                     if (ACTIVATION_GRADIENT != 0) {
                         vec4 y = vec4(0.0);

@@ -46,6 +46,7 @@ layout(push_constant, std430) uniform Push {
     uint split_stride;      // between the results of two splits
     uint bias_offset;       // of the bias gradient in its buffer
     uint sum_bias;
+    float scale, unscale;  // MIXED only, of dy: see gemm.glsl
 } p;
 
 const uint MAX_SUMS = 192;
@@ -71,6 +72,7 @@ void load_dy(uint o, uint base, uint first) {
         } else {
             loaded.x = dy1[base + min(first + k, OUT_WIDTH - 1)];
         }
+        loaded = operand(loaded, p.scale);
         [[unroll]] for (uint part = 0; part < LOAD_DY; ++part)
             dy[o * COLUMNS + k + part] =
                 TILES == 1 || first + k + part < OUT_WIDTH ? loaded[part] : 0.0;
@@ -91,6 +93,7 @@ void load_x(uint base, uint first, bool exists) {
             } else {
                 loaded.x = x1[base + k];
             }
+            loaded = operand(loaded, 1.0);
             [[unroll]] for (uint part = 0; part < LOAD_X; ++part) {
                 uint place = k + part + PADDING_LEFT;
                 if (place < SPAN) x[place] = exists ? loaded[part] : 0.0;
@@ -100,7 +103,8 @@ void load_x(uint base, uint first, bool exists) {
         [[unroll]] for (uint k = 0; k < SPAN; ++k) {
             int column = int(first * STRIDE_WIDTH + k) - int(PADDING_LEFT);
             float loaded = x1[base + clamp(column, 0, int(IN_WIDTH) - 1)];
-            x[k] = exists && column >= 0 && column < int(IN_WIDTH) ? loaded : 0.0;
+            bool inside = exists && column >= 0 && column < int(IN_WIDTH);
+            x[k] = inside ? operand(loaded, 1.0) : 0.0;
         }
     }
 }
@@ -137,6 +141,8 @@ void add_row(uint q, uint lane) {
         }
     }
 }
+
+float unscaled(float value) { return MIXED != 0 ? value * p.unscale : value; }
 
 void main() {
     uint tile = group_index();
@@ -187,7 +193,7 @@ void main() {
                 uint first = base + channel * p.weight_row + (c * KERNEL_HEIGHT + i) * KERNEL_WIDTH;
                 [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
                     if (i < KERNEL_HEIGHT && c < p.in_channels)
-                        dweight[first + j] = sum[(q * KERNEL_WIDTH + j) * OUT_CHANNELS + o];
+                        dweight[first + j] = unscaled(sum[(q * KERNEL_WIDTH + j) * OUT_CHANNELS + o]);
                 }
             }
             // Padding of the weight's row and of the bias is zero.
@@ -197,7 +203,7 @@ void main() {
                     dweight[base + channel * p.weight_row + weights + k] = 0.0;
             }
             if (p.sum_bias != 0 && in0 + kernel_row0 == 0) {
-                dbias[bias_base + channel] = bias_sum[o];
+                dbias[bias_base + channel] = unscaled(bias_sum[o]);
                 uint channels = p.groups * p.out_channels;
                 [[unroll]] for (uint k = 0; k < 3; ++k) {
                     if (channel + 1 == channels && channels + k < (channels + 3) / 4 * 4)

@@ -34,7 +34,7 @@ void load_weights(uint k0) {
         uint row = part * (64 / DEPTH) + lane() / DEPTH;
         float value = 0.0;
         if (k < p.k && tile_row() + row < p.m) value = weight[first + (tile_row() + row) * step];
-        put_a(lane() % DEPTH, row, value);
+        put_a(lane() % DEPTH, row, operand(value, 1.0));
     }
 }
 
@@ -82,6 +82,7 @@ float gather(Pixel pixel, uint k) {
 
 void store_row(uint row, uint place[4], vec4 value) {
     uint channel = tile_group() * p.m + row;
+    if (MIXED != 0) value *= p.unscale;
     if (BIAS != 0) value += bias[replica_number() * p.bias_replica + channel];
     value = activate(ACTIVATION, value, p.alpha);
     uint base = replica_number() * (DATA_GRADIENT != 0 ? p.in_replica : p.out_replica) +
@@ -121,7 +122,7 @@ void main() {
         load_weights(k0);
         [[unroll]] for (uint part = 0; part < TILE * DEPTH / 64; ++part) {
             uint k = part * (64 / TILE) + lane() / TILE;
-            put_b(k, lane() % TILE, gather(pixel, k0 + k));
+            put_b(k, lane() % TILE, operand(gather(pixel, k0 + k), p.scale));
         }
         multiply_tiles(sum, unused);
     }

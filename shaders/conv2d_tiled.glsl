@@ -11,6 +11,9 @@
 // that they share what they gather; z = replica * splits + split.
 #include "conv2d.glsl"
 
+layout(constant_id = 13) const uint MIXED = 0;  // operands are rounded to half floats
+#include "half.glsl"
+
 const uint TILE = 32;  // along M and N
 const uint DEPTH = 16;
 const uint TILE4 = TILE / 4;

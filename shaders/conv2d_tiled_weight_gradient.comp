@@ -29,7 +29,7 @@ void load_pixel(uint pixel, bool exists) {
         uint row = tile_row() + offset;
         float value = 0.0;
         if (exists && row < p.m) value = dy[out_base + row * out_plane];
-        put_a(lane() % DEPTH, offset, value);
+        put_a(lane() % DEPTH, offset, operand(value, p.scale));
 
         uint column = tile_column() + offset;
         int h = h0 + int(column % TAPS / KERNEL_WIDTH * DILATION_HEIGHT);
@@ -38,13 +38,14 @@ void load_pixel(uint pixel, bool exists) {
         if (exists && column < p.n && h >= 0 && h < int(p.in_height) && w >= 0 &&
             w < int(p.in_width))
             value = x[in_base + column / TAPS * in_plane + uint(h) * p.in_width + uint(w)];
-        put_b(lane() % DEPTH, offset, value);
+        put_b(lane() % DEPTH, offset, operand(value, 1.0));
     }
 }
 
 // Columns past N become 0, because the padding of gradients is.
 void store_weights(uint row, vec4 value) {
     if (row >= p.m || my_column() >= p.n) return;
+    if (MIXED != 0) value *= p.unscale;
     uint base = replica_number() * p.weight_replica + split_number() * p.split_stride +
                 (tile_group() * p.m + row) * p.weight_row + my_column();
     dweight[base / 4] =
@@ -54,6 +55,7 @@ void store_weights(uint row, vec4 value) {
 // The padding up to a whole vec4 becomes 0.
 void store_bias_gradient(uint row, float value) {
     if (row >= p.m) return;
+    if (MIXED != 0) value *= p.unscale;
     uint base = replica_number() * p.bias_replica;
     uint channels = p.groups * p.m;
     if (p.splits > 1) base += split_number() * p.split_stride + channels * p.weight_row;

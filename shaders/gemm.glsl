@@ -35,15 +35,25 @@ layout(push_constant, std430) uniform Push {
     // tn only: whether to write the column sums of A. Not a specialization constant: without the
     // sums lavapipe compiles the register kernel into one that is six times slower.
     uint sum_a;
+    // MIXED only: A is multiplied by this before it is rounded, and the product by its inverse; a
+    // power of two.
+    float a_scale;
+    float a_unscale;
 } p;
 
 layout(constant_id = 1) const uint ADD_BIAS = 0;
 layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
 layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by the derivative
+layout(constant_id = 4) const uint MIXED = 0;  // operands are rounded to half floats
+#include "half.glsl"
 
 uint replica_number() { return gl_WorkGroupID.z / p.splits; }
 uint split_number() { return gl_WorkGroupID.z % p.splits; }
 uint c_base() { return replica_number() * p.c_replica + split_number() * p.split_stride; }
+
+// What a kernel multiplies, of what it has read.
+vec4 operand_a(vec4 value) { return operand(value, p.a_scale); }
+vec4 operand_b(vec4 value) { return operand(value, 1.0); }
 
 // Of four values, the first of which has number `first`, those before number `end`; else 0.
 vec4 keep_below(vec4 value, uint first, uint end) {
@@ -54,6 +64,7 @@ vec4 keep_below(vec4 value, uint first, uint end) {
 // parameters).
 void store(uint row, uint column4, vec4 value) {
     if (row >= p.m || column4 * 4 >= p.n) return;
+    if (MIXED != 0) value *= p.a_unscale;
     if (ADD_BIAS != 0) value += bias[replica_number() * p.bias_replica + column4];
     value = activate(ACTIVATION, value, p.alpha);
     if (ACTIVATION_GRADIENT != 0) {
@@ -68,6 +79,7 @@ void store(uint row, uint column4, vec4 value) {
 // padding up to a whole vec4 becomes 0.
 void store_bias_gradient(uint row, float value) {
     if (row >= (p.m + 3) / 4 * 4) return;
+    if (MIXED != 0) value *= p.a_unscale;
     uint base = replica_number() * p.bias_gradient_replica;
     if (p.splits > 1) base += split_number() * p.split_stride * 4 + p.m * p.c_stride * 4;
     bias_gradient[base + row] = row < p.m ? value : 0.0;

@@ -5,8 +5,7 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
-
-const uint ROWS = 16;
+#include "gemm_register.glsl"
 
 void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
@@ -27,11 +26,11 @@ void main() {
         vec4 l[4];
         vec4 r[4];
         for (uint kk = 0; kk < 4; ++kk) {
-            l[kk] = b[b_left + (4 * k + kk) * p.b_stride];
-            r[kk] = b[b_right + (4 * k + kk) * p.b_stride];
+            l[kk] = load_b(b_left + (4 * k + kk) * p.b_stride);
+            r[kk] = load_b(b_right + (4 * k + kk) * p.b_stride);
         }
         for (uint i = 0; i < ROWS; ++i) {
-            vec4 x = a[a_base + min(row0 + i, p.m - 1) * p.a_stride + k];
+            vec4 x = load_a(a_base + min(row0 + i, p.m - 1) * p.a_stride + k);
             for (uint kk = 0; kk < 4; ++kk) {
                 left[i] = fma(vec4(x[kk]), l[kk], left[i]);
                 right[i] = fma(vec4(x[kk]), r[kk], right[i]);
@@ -39,10 +38,10 @@ void main() {
         }
     }
     for (uint k = 4 * whole; k < p.k; ++k) {
-        vec4 l = b[b_left + k * p.b_stride];
-        vec4 r = b[b_right + k * p.b_stride];
+        vec4 l = load_b(b_left + k * p.b_stride);
+        vec4 r = load_b(b_right + k * p.b_stride);
         for (uint i = 0; i < ROWS; ++i) {
-            float x = a[a_base + min(row0 + i, p.m - 1) * p.a_stride + whole][k - 4 * whole];
+            float x = load_a(a_base + min(row0 + i, p.m - 1) * p.a_stride + whole)[k - 4 * whole];
             left[i] = fma(vec4(x), l, left[i]);
             right[i] = fma(vec4(x), r, right[i]);
         }

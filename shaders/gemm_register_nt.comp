@@ -5,10 +5,14 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
-
-const uint ROWS = 16;
+#include "gemm_register.glsl"
 
 uint b_row(uint column) { return replica_number() * p.b_replica + min(column, p.n - 1) * p.b_stride; }
+
+// Four rows of B at four steps of K, as one vec4 a step.
+mat4 columns_of(uint row0, uint row1, uint row2, uint row3) {
+    return transpose(mat4(load_b(row0), load_b(row1), load_b(row2), load_b(row3)));
+}
 
 void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
@@ -25,10 +29,10 @@ void main() {
     }
     // Padding of B's rows is zero, so whole vec4 of K are right also where K is no multiple of 4.
     for (uint k = 0; k < p.a_stride; ++k) {
-        mat4 l = transpose(mat4(b[b_base[0] + k], b[b_base[1] + k], b[b_base[2] + k], b[b_base[3] + k]));
-        mat4 r = transpose(mat4(b[b_base[4] + k], b[b_base[5] + k], b[b_base[6] + k], b[b_base[7] + k]));
+        mat4 l = columns_of(b_base[0] + k, b_base[1] + k, b_base[2] + k, b_base[3] + k);
+        mat4 r = columns_of(b_base[4] + k, b_base[5] + k, b_base[6] + k, b_base[7] + k);
         for (uint i = 0; i < ROWS; ++i) {
-            vec4 x = a[a_base + min(row0 + i, p.m - 1) * p.a_stride + k];
+            vec4 x = load_a(a_base + min(row0 + i, p.m - 1) * p.a_stride + k);
             for (uint kk = 0; kk < 4; ++kk) {
                 left[i] = fma(vec4(x[kk]), l[kk], left[i]);
                 right[i] = fma(vec4(x[kk]), r[kk], right[i]);

@@ -6,8 +6,8 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
+#include "gemm_register.glsl"
 
-const uint ROWS = 16;
 const uint ROWS4 = ROWS / 4;
 
 void main() {
@@ -34,13 +34,13 @@ void main() {
         vec4 l[4];
         vec4 r[4];
         for (uint kk = 0; kk < 4; ++kk) {
-            l[kk] = b[b_left + (k + kk) * p.b_stride];
-            r[kk] = b[b_right + (k + kk) * p.b_stride];
+            l[kk] = load_b(b_left + (k + kk) * p.b_stride);
+            r[kk] = load_b(b_right + (k + kk) * p.b_stride);
         }
         for (uint i4 = 0; i4 < ROWS4; ++i4) {
             vec4 x[4];
             for (uint kk = 0; kk < 4; ++kk) {
-                x[kk] = a[a_base + (k + kk) * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1)];
+                x[kk] = load_a(a_base + (k + kk) * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1));
                 a_sum[i4] += x[kk];
             }
             for (uint i = 0; i < 4; ++i) {
@@ -52,10 +52,10 @@ void main() {
         }
     }
     for (; k < end; ++k) {
-        vec4 l = b[b_left + k * p.b_stride];
-        vec4 r = b[b_right + k * p.b_stride];
+        vec4 l = load_b(b_left + k * p.b_stride);
+        vec4 r = load_b(b_right + k * p.b_stride);
         for (uint i4 = 0; i4 < ROWS4; ++i4) {
-            vec4 x = a[a_base + k * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1)];
+            vec4 x = load_a(a_base + k * p.a_stride + min(row0 / 4 + i4, p.a_stride - 1));
             a_sum[i4] += x;
             for (uint i = 0; i < 4; ++i) {
                 left[4 * i4 + i] = fma(vec4(x[i]), l, left[4 * i4 + i]);

@@ -8,14 +8,14 @@
 #include "activation.glsl"
 #include "gemm.glsl"
 
-layout(constant_id = 4) const uint TRANSPOSE_A = 0;  // A is [K, M]
-layout(constant_id = 5) const uint TRANSPOSE_B = 0;  // B is [N, K]
-layout(constant_id = 6) const uint TILE_M = 32;
-layout(constant_id = 7) const uint TILE_N = 32;
-layout(constant_id = 8) const uint RESULTS_M = 4;  // 4 or 8
-layout(constant_id = 9) const uint RESULTS_N = 4;
-layout(constant_id = 10) const uint DEPTH = 16;   // a multiple of 4
-layout(constant_id = 11) const uint ALIGNED = 0;  // the tiles cover M, N and K without remainder
+layout(constant_id = 5) const uint TRANSPOSE_A = 0;  // A is [K, M]
+layout(constant_id = 6) const uint TRANSPOSE_B = 0;  // B is [N, K]
+layout(constant_id = 7) const uint TILE_M = 32;
+layout(constant_id = 8) const uint TILE_N = 32;
+layout(constant_id = 9) const uint RESULTS_M = 4;  // 4 or 8
+layout(constant_id = 10) const uint RESULTS_N = 4;
+layout(constant_id = 11) const uint DEPTH = 16;   // a multiple of 4
+layout(constant_id = 12) const uint ALIGNED = 0;  // the tiles cover M, N and K without remainder
 
 const uint THREADS_M = TILE_M / RESULTS_M;
 const uint THREADS_N = TILE_N / RESULTS_N;
@@ -130,11 +130,13 @@ void main() {
         // This slot was last read before the barrier of the turn before.
         [[unroll]] for (uint i = 0; i < MOVES_A; ++i) {
             uint item = i * THREADS + thread;
-            STAGE(tile_a, ROW_A, left, TILE_M, item, slot, next_a[i])
+            vec4 value = operand_a(next_a[i]);
+            STAGE(tile_a, ROW_A, left, TILE_M, item, slot, value)
         }
         [[unroll]] for (uint i = 0; i < MOVES_B; ++i) {
             uint item = i * THREADS + thread;
-            STAGE(tile_b, ROW_B, right, TILE_N, item, slot, next_b[i])
+            vec4 value = operand_b(next_b[i]);
+            STAGE(tile_b, ROW_B, right, TILE_N, item, slot, value)
         }
         barrier();
         slot = 1 - slot;

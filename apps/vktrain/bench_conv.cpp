@@ -25,6 +25,7 @@ struct ConvArguments {
   std::optional<std::string> in, out, size;
   std::string kernel = "3", stride = "1", padding = "0", groups = "1";
   std::optional<std::string> layers;
+  std::string precision = "f32";
 };
 
 struct NamedCase {
@@ -178,11 +179,13 @@ BenchRow parameters_of(const NamedCase& named, const std::string& kernel) {
           {"stride", "stride", to_string(window.stride), 0, Shown::documents},
           {"padding", "padding", to_string(window.padding_begin), 0, Shown::documents},
           {"groups", "groups", c.options.groups, 0, Shown::documents},
+          {"precision", "precision", std::string(to_string(c.precision))},
           {"kernel", "kernel", kernel}};
 }
 
 void bench_conv(const ConvArguments& arguments, Console& console) {
-  const std::vector<NamedCase> cases = cases_of(arguments);
+  std::vector<NamedCase> cases = cases_of(arguments);
+  for (NamedCase& named : cases) named.c.precision = parse_precision(arguments.precision);
   run_bench(arguments.options, console, [&cases](BenchSession& session) {
     for (const NamedCase& named : cases) {
       const auto single = nn::single_conv2d(named.c);
@@ -216,6 +219,7 @@ void add_bench_conv(CLI::App& bench, Console& console) {
   sizes("--stride", arguments->stride, "Of the window")->capture_default_str();
   sizes("--padding", arguments->padding, "Zeros on each side")->capture_default_str();
   sizes("--groups", arguments->groups, "Groups of channels")->capture_default_str();
+  add_precision_option(*command, arguments->precision);
   add_bench_options(*command, arguments->options);
   command->callback([arguments, &console] { bench_conv(*arguments, console); });
 }

@@ -21,6 +21,7 @@ struct GemmArguments {
   BenchOptions options;
   std::string forms = "nt,nn,tn";
   std::optional<std::string> m, n, k, size, shapes;
+  std::string precision = "f32";
 };
 
 GemmForm parse_form(const std::string& text) {
@@ -88,7 +89,8 @@ std::vector<GemmCase> cases_of(const GemmArguments& arguments) {
 }
 
 void bench_gemm(const GemmArguments& arguments, Console& console) {
-  const std::vector<GemmCase> cases = cases_of(arguments);
+  std::vector<GemmCase> cases = cases_of(arguments);
+  for (GemmCase& c : cases) c.precision = parse_precision(arguments.precision);
   run_bench(arguments.options, console, [&cases](BenchSession& session) {
     for (const GemmCase& c : cases) {
       const auto single = nn::single_gemm(c);
@@ -98,6 +100,7 @@ void bench_gemm(const GemmArguments& arguments, Console& console) {
                    {"m", "m", c.m},
                    {"n", "n", c.n},
                    {"k", "k", c.k},
+                   {"precision", "precision", std::string(to_string(c.precision))},
                    {"kernel", "kernel", timed.kernel}},
                   timed.time, {.flops = single->flops, .bytes = single->bytes}, timed.gpu_seconds);
     }
@@ -123,6 +126,7 @@ void add_bench_gemm(CLI::App& bench, Console& console) {
       ->add_option("--shapes", arguments->shapes,
                    "A named set; fcn100k: the products of a-fcn-100k at batch 64 and 512")
       ->type_name("SET");
+  add_precision_option(*command, arguments->precision);
   add_bench_options(*command, arguments->options);
   command->callback([arguments, &console] { bench_gemm(*arguments, console); });
 }

@@ -62,6 +62,15 @@ BenchRow time_fields(const nn::Measurement& time, bool cpu, std::optional<double
   };
 }
 
+// The variant where there was a choice, else the first dispatch's shader.
+std::string kernel_of(const nn::Plan& plan) {
+  if (plan.questions().empty()) return plan.operations().front().dispatches.front().shader;
+  const nn::VariantQuestion& question = plan.questions().front();
+  const nn::VariantChoices none;
+  const nn::VariantChoices* choices = plan.options().variants.get();
+  return question.candidates[(choices ? *choices : none).choose(question)];
+}
+
 }  // namespace
 
 void add_bench_options(CLI::App& command, BenchOptions& options) {
@@ -118,6 +127,19 @@ void BenchSession::check_interrupt() const {
                   options_.output ? fmt::format("; '{}' was not written", *options_.output) : ""));
 }
 
+void add_precision_option(CLI::App& command, std::string& precision) {
+  command.add_option("--precision", precision, "Of the operands; sums are f32")
+      ->capture_default_str()
+      ->type_name("f32|mixed");
+}
+
+nn::Precision parse_precision(const std::string& text) {
+  for (const nn::Precision precision : {nn::Precision::f32, nn::Precision::mixed}) {
+    if (to_string(precision) == text) return precision;
+  }
+  throw UsageError(fmt::format("--precision takes f32 or mixed, but it is '{}'.", text));
+}
+
 TimedOperation BenchSession::time(const nn::SingleOperation& single, std::uint32_t optimizer_slots,
                                   const std::function<void(nn::Executable&)>& prepare) {
   check_interrupt();
@@ -136,9 +158,9 @@ TimedOperation BenchSession::time(const nn::SingleOperation& single, std::uint32
   TimedOperation timed;
   {
     const auto executable = make(false);
+    timed.kernel = kernel_of(executable->plan());
     for (const nn::PlannedOperation& operation : executable->plan().operations()) {
       for (const nn::PlannedDispatch& dispatch : operation.dispatches) {
-        if (timed.kernel.empty()) timed.kernel = dispatch.shader;
         timed.planned_flops += dispatch.flops;
         timed.planned_bytes += dispatch.bytes;
       }

@@ -12,6 +12,7 @@
 #include "apps/vktrain/console.h"
 #include "apps/vktrain/device_session.h"
 #include "apps/vktrain/interrupt.h"
+#include "nn/precision.h"
 #include "nn/tuning/measure.h"
 #include "nn/tuning/peak.h"
 #include "nn/tuning/single_operation.h"
@@ -29,6 +30,9 @@ struct BenchOptions {
 };
 
 void add_bench_options(CLI::App& command, BenchOptions& options);
+// Of benchmarks that multiply.
+void add_precision_option(CLI::App& command, std::string& precision);
+nn::Precision parse_precision(const std::string& text);  // throws UsageError
 
 // What a time is to be compared with.
 struct Work {
@@ -41,7 +45,7 @@ struct Work {
 struct TimedOperation {
   nn::Measurement time;
   std::optional<double> gpu_seconds;  // by timestamps; absent on CPU drivers
-  std::string kernel;                 // of the first dispatch
+  std::string kernel;                 // the variant, or the first dispatch's shader
   double planned_flops = 0;           // of all dispatches, as the operation counts them
   double planned_bytes = 0;
 };

@@ -43,6 +43,7 @@ struct StepArguments {
   std::vector<std::string> experiments;
   std::string batch = "64,512";
   std::string replicas = "1";
+  std::string precision = "f32";
 };
 
 struct StepCase {
@@ -192,7 +193,8 @@ void bench_step_case(BenchSession& session, const StepCase& c) {
       "step",
       {{"experiment", "experiment", c.id},
        {"batch", "batch", batch},
-       {"replicas", "replicas", c.replicas}},
+       {"replicas", "replicas", c.replicas},
+       {"precision", "precision", std::string(to_string(c.experiment.training.precision))}},
       clock.result(), {.flops = profile.flops}, std::nullopt,
       {{"images_per_second", "images/s", static_cast<double>(batch * c.replicas) / seconds, 0},
        {"dispatches", "dispatches", std::int64_t(trainer.dispatches_per_step())},
@@ -218,6 +220,7 @@ std::vector<StepCase> cases_of(const StepArguments& arguments) {
     experiment.training.log_every = 0;
     experiment.data.split = {.kind = nn::SplitRule::Kind::none};
     experiment.early_stopping = {};
+    experiment.training.precision = parse_precision(arguments.precision);
     // On random labels hidden units die, and the moments of their weights decay into denormal
     // numbers, with which processors are several times as slow; on real images they do not. So the
     // parameters hardly move.
@@ -254,6 +257,7 @@ void add_bench_step(CLI::App& bench, Console& console) {
   command->add_option("--replicas", arguments->replicas, "Models trained at once")
       ->capture_default_str()
       ->type_name("SIZES");
+  add_precision_option(*command, arguments->precision);
   add_bench_options(*command, arguments->options);
   command->callback([arguments, &console] { bench_step(*arguments, console); });
 }

@@ -89,6 +89,11 @@ void add_experiment_options(CLI::App& command, ExperimentOptions& options) {
       .add_option("--log-every", options.log_every,
                   "Steps between the lines of steps.jsonl; 0: no such file")
       ->type_name("N");
+  command
+      .add_option("--precision", options.precision,
+                  "Of matrix products and convolutions; mixed: operands rounded to half floats, "
+                  "sums in f32")
+      ->type_name("f32|mixed");
 }
 
 void change_experiment(nn::Experiment& experiment, const ExperimentOptions& options) {
@@ -105,6 +110,7 @@ void change_experiment(nn::Experiment& experiment, const ExperimentOptions& opti
   add_override(overrides, "training.steps", options.steps);
   add_override(overrides, "training.batch_size", options.batch_size);
   add_override(overrides, "training.log_every", options.log_every);
+  add_override(overrides, "training.precision", options.precision);
   add_override(overrides, "data.split", options.split);
   if (options.shuffle) add_override(overrides, "data.shuffle", shuffle_value(*options.shuffle));
   // One value replaces a grid that the experiment may have.

@@ -34,6 +34,7 @@ struct ExperimentOptions {
   std::optional<std::string> shuffle;  // "on" or "off"
   std::optional<std::string> split;
   std::optional<std::string> log_every;
+  std::optional<std::string> precision;
 };
 
 void add_experiment_options(CLI::App& command, ExperimentOptions& options);

@@ -14,6 +14,7 @@
 #include "nn/data/split.h"
 #include "nn/initializers/initializer.h"
 #include "nn/optimizers/optimizer.h"
+#include "nn/precision.h"
 
 namespace vktrain::nn {
 
@@ -116,6 +117,7 @@ struct TrainingSpec {
   double label_smoothing = 0;
   double clip_norm = 0;   // largest 2-norm of all gradients together; 0: no limit
   double clip_value = 0;  // largest magnitude of a gradient's element; 0: no limit
+  Precision precision = Precision::f32;
 
   bool operator==(const TrainingSpec&) const = default;
 };

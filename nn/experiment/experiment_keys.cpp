@@ -133,6 +133,7 @@ std::vector<Setting<Experiment>> make_settings() {
     setting<E>("training.label_smoothing", beta, [](auto& e) -> auto& { return e.training.label_smoothing; }),
     setting<E>("training.clip_norm", not_negative, [](auto& e) -> auto& { return e.training.clip_norm; }),
     setting<E>("training.clip_value", not_negative, [](auto& e) -> auto& { return e.training.clip_value; }),
+    setting<E>("training.precision", Named<Precision>{"precision", {{Precision::f32, "f32"}, {Precision::mixed, "mixed"}}}, [](auto& e) -> auto& { return e.training.precision; }),
 
     setting<E>("optimizer.kind", optimizer_names(), [](auto& e) -> auto& { return e.optimizer.kind; }),
     setting<E>("optimizer.definition", Named<OptimizerDefinition>{"definition", {{OptimizerDefinition::pytorch, "pytorch"}, {OptimizerDefinition::keras, "keras"}}}, [](auto& e) -> auto& { return e.optimizer.definition; }),

@@ -9,6 +9,7 @@
 #include "nn/ops/reshape.h"
 #include "nn/reference/activation.h"
 #include "nn/reference/conv2d.h"
+#include "nn/reference/half.h"
 #include "nn/reference/reference_memory.h"
 #include "nn/tuning/single_operation.h"
 #include "runtime/error.h"
@@ -17,24 +18,34 @@ namespace vktrain::nn {
 namespace {
 
 // x [N, C, H, W], weight [O, C/groups, KH, KW], y [N, O, OH, OW]; resolved.
-Conv2dSizes sizes_of(const Shape& x, const Shape& y, const Conv2dOptions& options) {
-  return {.window = options.window,
-          .groups = options.groups,
-          .batch = x[0],
-          .in_channels = x[1],
-          .out_channels = y[1],
-          .input = {x[2], x[3]},
-          .output = {y[2], y[3]}};
+Conv2dSizes sizes_of(const Shape& x, const Shape& y, const Conv2dOptions& options,
+                     Precision precision) {
+  Conv2dSizes sizes = {.window = options.window,
+                       .groups = options.groups,
+                       .batch = x[0],
+                       .in_channels = x[1],
+                       .out_channels = y[1],
+                       .input = {x[2], x[3]},
+                       .output = {y[2], y[3]}};
+  if (!sizes.depthwise()) sizes.precision = precision;
+  return sizes;
 }
 
-Conv2dSizes sizes_in(const Lowering& l, ValueId x, ValueId y, const Conv2dOptions& options) {
+template <class ConvolutionPass>
+Conv2dSizes sizes_in(const Lowering& l, const ConvolutionPass& pass, ValueId x, ValueId y) {
   const auto shape = [&](ValueId id) { return l.graph().value(id).shape.with_batch(l.batch()); };
-  return sizes_of(shape(x), shape(y), options);
+  return sizes_of(shape(x), shape(y), pass.options(), pass.precision);
 }
 
-Conv2dSizes sizes_in(const ReferenceMemory& memory, ValueId x, ValueId y,
-                     const Conv2dOptions& options) {
-  return sizes_of(memory.shape(x), memory.shape(y), options);
+template <class ConvolutionPass>
+Conv2dSizes sizes_in(const ReferenceMemory& memory, const ConvolutionPass& pass, ValueId x,
+                     ValueId y) {
+  return sizes_of(memory.shape(x), memory.shape(y), pass.options(), pass.precision);
+}
+
+// An operand as kernels multiply it; `scale` counts in mixed precision.
+std::vector<double> operand(const std::vector<double>& values, const Conv2dSizes& s, double scale) {
+  return s.precision == Precision::mixed ? reference::half_operand(values, scale) : values;
 }
 
 Conv2dPass pass_of(const Conv2dForward&) { return Conv2dPass::forward; }
@@ -82,13 +93,14 @@ Conv2dSizes small_sizes(Conv2dSizes s) {
 std::unique_ptr<SingleOperation> probe(Conv2dPass pass, const Conv2dSizes& sizes, ProbeSize size) {
   const Conv2dSizes s = size == ProbeSize::small ? small_sizes(sizes) : sizes;
   return single_conv2d(
-      {pass, s.batch, s.in_channels, s.out_channels, s.input, {s.window, s.groups}});
+      {pass, s.batch, s.in_channels, s.out_channels, s.input, {s.window, s.groups}, s.precision});
 }
 
 Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& sizes) {
   const std::vector<Conv2dCandidate> variants = conv2d_candidates(pass, sizes, l.device());
   VariantQuestion question = {
-      .family = fmt::format("conv2d {}", to_string(pass)),
+      .family = fmt::format("conv2d {}{}", to_string(pass),
+                            sizes.precision == Precision::mixed ? " mixed" : ""),
       .shape = shape_text(sizes),
       .candidates = {},
       .flops = conv2d_flops(sizes),
@@ -181,8 +193,7 @@ std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass /*pass*/, const Conv2d
   constexpr std::int64_t kMostDepthwiseWidth = 16;
   std::vector<Conv2dCandidate> candidates;
   if (conv2d_rows::supports(sizes, device)) candidates.push_back({"rows", Conv2dVariant::rows});
-  if (sizes.groups > 1 && sizes.in_channels == sizes.groups &&
-      sizes.window.kernel.width <= kMostDepthwiseWidth) {
+  if (sizes.depthwise() && sizes.window.kernel.width <= kMostDepthwiseWidth) {
     candidates.push_back({"depthwise", Conv2dVariant::depthwise});
   }
   candidates.push_back({"tiled 32x32", Conv2dVariant::tiled});
@@ -219,14 +230,15 @@ void Conv2d::differentiate(Differentiator& differentiator) const {
 }
 
 void Conv2d::lower(Lowering& l) const {
-  lower_variant(l, label, sizes_in(l, x(), y(), options_),
+  lower_variant(l, label, sizes_in(l, *this, x(), y()),
                 Conv2dForward{x(), weight(), y(), epilogue_.bias, epilogue_.activation});
 }
 
 void Conv2d::reference(ReferenceMemory& memory) const {
-  const Conv2dSizes sizes = sizes_in(memory, x(), y(), options_);
+  const Conv2dSizes sizes = sizes_in(memory, *this, x(), y());
   std::vector<double>& result = memory[y()];
-  reference::conv2d(sizes, memory[x()], memory[weight()], result);
+  reference::conv2d(sizes, operand(memory[x()], sizes, 1), operand(memory[weight()], sizes, 1),
+                    result);
   const std::span<const double> bias = memory.optional(epilogue_.bias);
   const auto plane = static_cast<std::size_t>(sizes.output.height * sizes.output.width);
   for (std::size_t i = 0; i < result.size(); ++i) {
@@ -246,14 +258,15 @@ Conv2dDataGradient::Conv2dDataGradient(ValueId dy, ValueId weight, ValueId dx,
 
 void Conv2dDataGradient::lower(Lowering& l) const {
   lower_variant(
-      l, label, sizes_in(l, dx(), dy(), options_),
+      l, label, sizes_in(l, *this, dx(), dy()),
       Conv2dDataGradientOperands{dy(), weight(), dx(), gradient_output_, gradient_activation_});
 }
 
 void Conv2dDataGradient::reference(ReferenceMemory& memory) const {
   std::vector<double>& result = memory[dx()];
-  reference::conv2d_data_gradient(sizes_in(memory, dx(), dy(), options_), memory[dy()],
-                                  memory[weight()], result);
+  const Conv2dSizes sizes = sizes_in(memory, *this, dx(), dy());
+  reference::conv2d_data_gradient(sizes, operand(memory[dy()], sizes, loss_scale(sizes.batch)),
+                                  operand(memory[weight()], sizes, 1), result);
   const std::span<const double> output = memory.optional(gradient_output_);
   for (std::size_t i = 0; i < output.size(); ++i) {
     result[i] *= reference::activation_derivative(gradient_activation_, output[i]);
@@ -265,14 +278,15 @@ Conv2dWeightGradient::Conv2dWeightGradient(ValueId dy, ValueId x, ValueId dweigh
     : Operation({dy, x}, with_optional({dweight}, dbias)), options_(options), dbias_(dbias) {}
 
 void Conv2dWeightGradient::lower(Lowering& l) const {
-  lower_variant(l, label, sizes_in(l, x(), dy(), options_),
+  lower_variant(l, label, sizes_in(l, *this, x(), dy()),
                 Conv2dWeightGradientOperands{dy(), x(), dweight(), dbias_});
 }
 
 void Conv2dWeightGradient::reference(ReferenceMemory& memory) const {
-  const Conv2dSizes sizes = sizes_in(memory, x(), dy(), options_);
-  const std::vector<double>& gradient = memory[dy()];
-  reference::conv2d_weight_gradient(sizes, gradient, memory[x()], memory[dweight()]);
+  const Conv2dSizes sizes = sizes_in(memory, *this, x(), dy());
+  const std::vector<double> gradient = operand(memory[dy()], sizes, loss_scale(sizes.batch));
+  reference::conv2d_weight_gradient(sizes, gradient, operand(memory[x()], sizes, 1),
+                                    memory[dweight()]);
   if (dbias_ == kNoValue) return;
   std::vector<double>& bias = memory[dbias_];
   std::fill(bias.begin(), bias.end(), 0.0);

@@ -26,7 +26,7 @@ struct Conv2dOptions {
 ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& options,
                std::string_view label);
 
-// Sizes of one convolution, per image.
+// What kernels must know of one convolution.
 struct Conv2dSizes {
   Window2d window;
   std::int64_t groups = 1;
@@ -35,6 +35,9 @@ struct Conv2dSizes {
   std::int64_t out_channels = 0;
   Size2d input;
   Size2d output;
+  Precision precision = Precision::f32;  // depthwise ones are always f32
+
+  bool depthwise() const { return groups > 1 && in_channels == groups; }
 };
 
 // Merged into the forward pass by fusions; absent ones are kNoValue or Activation::none.

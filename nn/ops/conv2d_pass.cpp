@@ -16,6 +16,7 @@ struct Conv2dPush {
   std::uint32_t splits, per_split, split_stride;
   float alpha;
   std::uint32_t m, n, k, m_tiles;
+  float scale, unscale;
 };
 
 Conv2dPush push_of(const Lowering& l, const Conv2dSizes& s, const Conv2dGrid& grid, ValueId in,
@@ -43,17 +44,27 @@ Conv2dPush push_of(const Lowering& l, const Conv2dSizes& s, const Conv2dGrid& gr
           .m = to_u32(grid.m),
           .n = to_u32(grid.n),
           .k = to_u32(grid.k),
-          .m_tiles = to_u32(grid.row_tiles)};
+          .m_tiles = to_u32(grid.row_tiles),
+          .scale = 1,
+          .unscale = 1};
+}
+
+// Of the gradient that a pass reads; mixed precision alone looks at it.
+void set_scale(Conv2dPush& push, const Conv2dSizes& s) {
+  push.scale = loss_scale(s.batch);
+  push.unscale = 1 / push.scale;
 }
 
 // Everything but bindings and push constants.
 PlannedDispatch dispatch_of(const Lowering& l, std::string_view label, const Conv2dSizes& s,
-                            const Conv2dGrid& grid, bool bias) {
+                            const Conv2dGrid& grid, bool bias, bool data_gradient) {
   PlannedDispatch d;
   d.label = label;
   d.shader = grid.shader;
   d.constants = {kConv2dWorkgroup, bias ? 1u : 0u, 0, 0};
   append_constants(d.constants, s.window);
+  d.constants.push_back(data_gradient ? 1 : 0);
+  d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
   d.groups = l.groups_for(grid.workgroups, 1);
   d.flops = conv2d_flops(s);
   return d;
@@ -68,7 +79,7 @@ double bytes_moved(const Lowering& l, ValueId x, ValueId weight, ValueId y) {
 void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dGrid& grid,
                   const Conv2dForward& o) {
   const bool bias = o.bias != kNoValue;
-  PlannedDispatch d = dispatch_of(l, fmt::format("{} conv2d", label), s, grid, bias);
+  PlannedDispatch d = dispatch_of(l, fmt::format("{} conv2d", label), s, grid, bias, false);
   d.constants[2] = static_cast<std::uint32_t>(o.activation.kind);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {l.read(o.x), l.read(o.weight), l.write(o.y), l.read(bias ? o.bias : o.x),
@@ -84,13 +95,14 @@ void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, con
 void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dGrid& grid,
                   const Conv2dDataGradientOperands& o) {
   const bool derivative = o.gradient_output != kNoValue;
-  PlannedDispatch d = dispatch_of(l, fmt::format("{} conv2d data gradient", label), s, grid, false);
+  PlannedDispatch d =
+      dispatch_of(l, fmt::format("{} conv2d data gradient", label), s, grid, false, true);
   if (derivative) d.constants[3] = static_cast<std::uint32_t>(o.gradient_activation.kind);
-  d.constants.push_back(1);  // DATA_GRADIENT
   d.bindings = {l.read(o.dy), l.read(o.weight), l.write(o.dx), l.read(o.dy),
                 l.read(derivative ? o.gradient_output : o.dy)};
   Conv2dPush push = push_of(l, s, grid, o.dx, o.dy, o.weight);
   if (derivative) push.output_replica = l.replica_stride(o.gradient_output);
+  set_scale(push, s);
   push.alpha = o.gradient_activation.alpha;
   d.push = push_bytes(push);
   d.bytes = bytes_moved(l, o.dx, o.weight, o.dy);
@@ -102,12 +114,13 @@ void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, con
   const SplitSum sum =
       make_split_sum(l, o.dweight, o.dbias, to_u32(divide_up(grid.terms, grid.per_split)));
   const std::string name = fmt::format("{} conv2d weight gradient", label);
-  PlannedDispatch d = dispatch_of(l, name, s, grid, o.dbias != kNoValue);
+  PlannedDispatch d = dispatch_of(l, name, s, grid, o.dbias != kNoValue, false);
   d.bindings = {l.read(o.dy), l.read(o.x), sum.result_binding(l), sum.vector_binding(l)};
   Conv2dPush push = push_of(l, s, grid, o.x, o.dy, o.dweight);
   push.weight_replica = sum.result_replica(l);
   push.bias_replica = sum.vector_replica(l);
   push.splits = sum.splits;
+  set_scale(push, s);
   push.split_stride = to_u32(sum.split_elements);
   d.push = push_bytes(push);
   d.groups[2] = sum.splits;

@@ -92,7 +92,11 @@ struct RowsPush {
   std::uint32_t channel_tiles, groups, weight_row;
   std::uint32_t source_replica, weight_replica, result_replica, bias_replica, output_replica;
   float alpha;
+  float scale, unscale;
 };
+
+// Of the gradient that a pass reads; mixed precision alone looks at it.
+float scale_of(const Conv2dSizes& s, bool gradient) { return gradient ? loss_scale(s.batch) : 1; }
 
 RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
                  std::int64_t channel_tiles) {
@@ -113,7 +117,9 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
           .bias_replica = replica_of(pass.bias),
           .output_replica = replica_of(pass.output),
           .alpha = pass.activation.kind != Activation::none ? pass.activation.alpha
-                                                            : pass.gradient_activation.alpha};
+                                                            : pass.gradient_activation.alpha,
+          .scale = scale_of(s, pass.data_gradient),
+          .unscale = 1 / scale_of(s, pass.data_gradient)};
 }
 
 // What an invocation makes: rows of the result (or tiles of rows) of some channels.
@@ -170,6 +176,7 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   d.constants.push_back(whole ? vector_width(pass.source_size.width) : 1);
   d.constants.push_back(whole ? vector_width(pass.result_size.width) : 1);
   d.constants.push_back(to_u32(tile.rows));
+  d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {l.read(pass.source), l.read(pass.weight), l.write(pass.result),
                 l.read(bias != kNoValue ? bias : pass.source),
@@ -258,6 +265,7 @@ struct WeightPush {
   std::uint32_t groups, weight_row;
   std::uint32_t dy_replica, x_replica, dweight_replica, dbias_replica;
   std::uint32_t splits, rows_per_split, split_stride, bias_offset, sum_bias;
+  float scale, unscale;
 };
 
 WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
@@ -284,7 +292,9 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
           .rows_per_split = to_u32(divide_up(rows_of(s, tiles), sum.splits)),
           .split_stride = split ? to_u32(sum.split_elements) : 0,
           .bias_offset = split ? to_u32(l.layout(o.dweight).size()) : 0,
-          .sum_bias = o.dbias != kNoValue ? 1u : 0u};
+          .sum_bias = o.dbias != kNoValue ? 1u : 0u,
+          .scale = scale_of(s, true),
+          .unscale = 1 / scale_of(s, true)};
 }
 
 }  // namespace
@@ -348,6 +358,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   }
   d.constants.push_back(whole ? vector_width(s.input.width) : 1);
   d.constants.push_back(whole ? vector_width(s.output.width) : 1);
+  d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
   d.bindings = {l.read(o.dy), l.read(o.x), sum.result_binding(l), sum.vector_binding(l)};
   d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
   d.groups = l.groups_for(tiles.count(s), 1);

@@ -11,6 +11,7 @@
 #include "nn/reference/activation.h"
 #include "nn/reference/bias_add.h"
 #include "nn/reference/gemm.h"
+#include "nn/reference/half.h"
 #include "nn/reference/reference_memory.h"
 #include "nn/tuning/single_operation.h"
 #include "runtime/error.h"
@@ -48,22 +49,30 @@ double flops_of(const GemmSizes& sizes) {
   return 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
 }
 
-std::unique_ptr<SingleOperation> probe(GemmForm form, const GemmSizes& sizes, ProbeSize size) {
-  if (size == ProbeSize::whole) return single_gemm({form, sizes.m, sizes.n, sizes.k});
+std::unique_ptr<SingleOperation> probe(GemmForm form, const GemmSizes& sizes, Precision precision,
+                                       ProbeSize size) {
+  if (size == ProbeSize::whole) return single_gemm({form, sizes.m, sizes.n, sizes.k, precision});
   constexpr std::int64_t kTile = 128;   // the largest
   constexpr std::int64_t kDepth = 256;  // more of K, so that a split one stays split
   return single_gemm({form, capped_size(sizes.m, kTile), capped_size(sizes.n, kTile),
-                      capped_size(sizes.k, kDepth)});
+                      capped_size(sizes.k, kDepth), precision});
 }
 
-GemmVariant choose_variant(Lowering& l, GemmForm form, const GemmSizes& sizes) {
+// "gemm nt", "gemm nt mixed".
+std::string family_of(GemmForm form, Precision precision) {
+  return fmt::format("gemm {}{}", to_string(form), precision == Precision::mixed ? " mixed" : "");
+}
+
+GemmVariant choose_variant(Lowering& l, GemmForm form, const GemmSizes& sizes,
+                           Precision precision) {
   std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device());
-  VariantQuestion question = {
-      .family = fmt::format("gemm {}", to_string(form)),
-      .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
-      .candidates = {},
-      .flops = flops_of(sizes),
-      .probe = [form, sizes](ProbeSize size) { return probe(form, sizes, size); }};
+  VariantQuestion question = {.family = family_of(form, precision),
+                              .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
+                              .candidates = {},
+                              .flops = flops_of(sizes),
+                              .probe = [form, sizes, precision](ProbeSize size) {
+                                return probe(form, sizes, precision, size);
+                              }};
   for (const GemmVariant& variant : variants) question.candidates.push_back(variant.name);
   return variants[l.choose(std::move(question))];
 }
@@ -77,7 +86,13 @@ struct GemmPush {
   std::uint32_t splits, k_per_split, split_stride;
   float alpha;
   std::uint32_t sum_a;
+  float a_scale, a_unscale;
 };
+
+// A is a gradient in the forms that backward passes have.
+float scale_of_a(GemmForm form, Precision precision, std::int64_t batch) {
+  return precision == Precision::mixed && form != GemmForm::nt ? loss_scale(batch) : 1;
+}
 
 }  // namespace
 
@@ -131,7 +146,7 @@ void Gemm::differentiate(Differentiator& differentiator) const {
 void Gemm::lower(Lowering& l) const {
   const Layout la = l.layout(a()), lb = l.layout(b());
   const GemmSizes sizes = sizes_of(form_, la.rows, la.columns, lb.rows, lb.columns);
-  const GemmVariant variant = choose_variant(l, form_, sizes);
+  const GemmVariant variant = choose_variant(l, form_, sizes, precision);
   const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
   const bool split = variant.splits > 1;
   const SplitEpilogue last = {.bias = epilogue_.bias,
@@ -146,6 +161,7 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
                          const SplitSum& sum, const SplitEpilogue& epilogue) const {
   const Layout la = l.layout(a()), lb = l.layout(b()), lc = l.layout(c());
   const ValueId bias = epilogue.bias, output = epilogue.gradient_output;
+  const float scale = scale_of_a(form_, precision, l.batch());
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id); };
   PlannedDispatch product;
   product.label = fmt::format("{} gemm {}", label, to_string(form_));
@@ -154,6 +170,7 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
   product.constants[1] = bias != kNoValue ? 1 : 0;
   product.constants[2] = static_cast<std::uint32_t>(epilogue.activation.kind);
   product.constants[3] = static_cast<std::uint32_t>(epilogue.gradient_activation.kind);
+  product.constants[4] = precision == Precision::mixed ? 1 : 0;
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   product.bindings = {l.read(a()),
                       l.read(b()),
@@ -179,7 +196,9 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
       .split_stride = variant.splits > 1 ? to_u32(sum.split_elements / 4) : 0,
       .alpha = epilogue.activation.kind != Activation::none ? epilogue.activation.alpha
                                                             : epilogue.gradient_activation.alpha,
-      .sum_a = epilogue_.column_sum != kNoValue ? 1u : 0u});
+      .sum_a = epilogue_.column_sum != kNoValue ? 1u : 0u,
+      .a_scale = scale,
+      .a_unscale = 1 / scale});
   product.groups = {to_u32(divide_up(sizes.n, variant.tile_columns)),
                     to_u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
   if (variant.rows_first) std::swap(product.groups[0], product.groups[1]);
@@ -192,8 +211,13 @@ void Gemm::reference(ReferenceMemory& memory) const {
   const Shape sa = memory.shape(a()), sb = memory.shape(b());
   const GemmSizes sizes =
       sizes_of(form_, sa[0], sa.elements_per_row(), sb[0], sb.elements_per_row());
-  reference::gemm(form_ == GemmForm::tn, form_ == GemmForm::nt, sizes.m, sizes.n, sizes.k,
-                  memory[a()], memory[b()], memory[c()]);
+  std::vector<double> left = memory[a()], right = memory[b()];
+  if (precision == Precision::mixed) {
+    left = reference::half_operand(left, scale_of_a(form_, precision, memory.batch()));
+    right = reference::half_operand(right, 1);
+  }
+  reference::gemm(form_ == GemmForm::tn, form_ == GemmForm::nt, sizes.m, sizes.n, sizes.k, left,
+                  right, memory[c()]);
   std::vector<double>& result = memory[c()];
   const std::span<const double> bias = memory.optional(epilogue_.bias);
   const std::span<const double> output = memory.optional(epilogue_.gradient_output);
@@ -205,7 +229,7 @@ void Gemm::reference(ReferenceMemory& memory) const {
     }
   }
   if (epilogue_.column_sum != kNoValue) {
-    reference::column_sum(sizes.k, sizes.m, memory[a()], memory[epilogue_.column_sum]);
+    reference::column_sum(sizes.k, sizes.m, left, memory[epilogue_.column_sum]);
   }
 }
 

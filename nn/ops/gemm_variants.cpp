@@ -171,7 +171,7 @@ std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
 }
 
 std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form) {
-  std::vector<std::uint32_t> constants = {variant.workgroup, 0, 0, 0};
+  std::vector<std::uint32_t> constants = {variant.workgroup, 0, 0, 0, 0};
   if (variant.shader == "gemm_tiled") {
     constants.push_back(form == GemmForm::tn ? 1 : 0);
     constants.push_back(form == GemmForm::nt ? 1 : 0);

@@ -24,7 +24,7 @@ struct GemmVariant {
   bool rows_first = false;   // workgroups count down the rows of C (x), then along its columns (y)
   std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
-  std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 6 on
+  std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 7 on
 };
 
 // The kernels within the device's limits, the proposal first: register tiles on CPU drivers (by
@@ -35,7 +35,8 @@ struct GemmVariant {
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device);
 
-// Values of the specialization constants; entries 1 to 3 (epilogue) are 0 for the caller to set.
+// Values of the specialization constants; entries 1 to 4 (epilogue, precision) are 0 for the
+// caller to set.
 std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form);
 
 }  // namespace vktrain::nn

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/reference/half.h"
 #include "nn/rng.h"
 #include "runtime/error.h"
 
@@ -127,6 +128,7 @@ std::unique_ptr<SingleOperation> single_gemm(const GemmCase& c) {
   Operation& operation =
       single->graph.add(std::make_unique<Gemm>(c.form, a, b, add_result(*single, "c", c_shape)));
   operation.label = subject;
+  operation.precision = c.precision;
   single->flops =
       2.0 * static_cast<double>(c.m) * static_cast<double>(c.n) * static_cast<double>(c.k);
   return single;
@@ -136,7 +138,9 @@ std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c) {
   const std::string subject = to_string(c);
   const Conv2dShapes shapes = conv2d_shapes(c, subject);
   auto single = std::make_unique<SingleOperation>();
-  single->graph.add(conv2d_operation(*single, c, shapes)).label = subject;
+  Operation& operation = single->graph.add(conv2d_operation(*single, c, shapes));
+  operation.label = subject;
+  operation.precision = c.precision;
   single->flops = 2.0 * static_cast<double>(shapes.y.elements()) *
                   static_cast<double>(shapes.weight.elements_per_row());
   return single;
@@ -153,6 +157,10 @@ std::vector<float> operand_values(const SingleOperation& single, std::size_t ope
   std::vector<float> values(static_cast<std::size_t>(shape.elements()));
   // 24 bits, so that the float is exact and below 1.
   for (float& value : values) value = static_cast<float>(rng.next_u32() >> 8) * 0x1p-23f - 1.0f;
+  const auto& operations = single.graph.operations();
+  if (!operations.empty() && operations.front()->precision == Precision::mixed) {
+    for (float& value : values) value = static_cast<float>(reference::to_half(value));
+  }
   return values;
 }
 

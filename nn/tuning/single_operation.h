@@ -19,6 +19,7 @@ namespace vktrain::nn {
 struct GemmCase {
   GemmForm form{};
   std::int64_t m = 0, n = 0, k = 0;
+  Precision precision = Precision::f32;
 };
 
 struct Conv2dCase {
@@ -26,6 +27,7 @@ struct Conv2dCase {
   std::int64_t batch = 0, in_channels = 0, out_channels = 0;
   Size2d input;  // of the forward pass, in every pass
   Conv2dOptions options;
+  Precision precision = Precision::f32;
 };
 
 std::string to_string(const GemmCase& c);    // "gemm nt 512 x 100 x 784"
@@ -53,7 +55,8 @@ std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c);
 // computes, too.
 std::int64_t capped_size(std::int64_t size, std::int64_t tile);
 
-// Numbers in [-1, 1) for an operand; the same seed and operand give the same numbers everywhere.
+// Numbers in [-1, 1) for an operand, of which mixed precision rounds none; the same seed and
+// operand give the same numbers everywhere.
 std::vector<float> operand_values(const SingleOperation& single, std::size_t operand,
                                   std::uint64_t seed);
 // Writes them to every operand, the same to all replicas.

@@ -121,7 +121,8 @@ Experiment random_experiment(std::mt19937_64& random, OptimizerKind kind,
                 integer(0, 9),
                 0,
                 0,
-                0};
+                0,
+                static_cast<Precision>(integer(0, 1))};
   e.training.label_smoothing = real(0, 0.99);
   e.schedule = random_schedule(random);
   e.early_stopping = {integer(1, 9), static_cast<Monitor>(integer(0, 1)), real(0, 1), false};
