@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <stdexcept>
 
+#include "runtime/error.h"
 #include "runtime/memory_impl.h"
 
 namespace vktrain::runtime {
@@ -55,7 +58,70 @@ void check_texels(const Dispatch& dispatch, std::size_t slot, const DeviceProfil
   }
 }
 
+// "its 20480 bytes of shared memory do not fit", "16384".
+[[noreturn]] void refuse_kernel(const KernelKey& kernel, const DeviceProfile& profile,
+                                std::string_view problem, std::string_view allowed) {
+  throw DeviceError(fmt::format(
+      "kernel {}: {} \"{}\", which allows {}{}", to_string(kernel), problem, profile.name, allowed,
+      profile.limits.empty() ? "" : fmt::format(" within the limits of \"{}\"", profile.limits)));
+}
+
+void check_count(const KernelKey& kernel, const DeviceProfile& profile, std::uint64_t count,
+                 std::string_view what, std::uint64_t allowed) {
+  if (count <= allowed) return;
+  refuse_kernel(kernel, profile, fmt::format("its {} {} do not fit", count, what),
+                std::to_string(allowed));
+}
+
+void check_workgroup(const KernelKey& kernel, const ShaderInterface& interface,
+                     const DeviceProfile& profile) {
+  const auto& size = interface.workgroup_size;
+  if (!size) return;
+  std::uint64_t invocations = 1;
+  bool fits = true;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    fits = fits && (*size)[axis] >= 1 && (*size)[axis] <= profile.max_workgroup_size[axis];
+    invocations *= (*size)[axis];
+  }
+  if (fits && invocations <= profile.max_workgroup_invocations) return;
+  const auto& most = profile.max_workgroup_size;
+  refuse_kernel(
+      kernel, profile,
+      fmt::format("a workgroup of {}x{}x{} does not fit", (*size)[0], (*size)[1], (*size)[2]),
+      fmt::format("{} invocations and {}x{}x{}", profile.max_workgroup_invocations, most[0],
+                  most[1], most[2]));
+}
+
+void check_subgroups(const KernelKey& kernel, const ShaderInterface& interface,
+                     const DeviceProfile& profile) {
+  constexpr std::uint32_t kBasic = ShaderInterface::kSubgroupBasic;
+  constexpr std::uint32_t kShuffle = ShaderInterface::kSubgroupShuffle;
+  const std::uint32_t offered =
+      (profile.subgroup_size > 0 ? kBasic : 0) | (profile.subgroup_shuffle ? kBasic | kShuffle : 0);
+  if ((interface.subgroup_operations & ~offered) == 0) return;
+  refuse_kernel(kernel, profile,
+                fmt::format("its subgroup operations {:#x} (VkSubgroupFeatureFlagBits) do not fit",
+                            interface.subgroup_operations),
+                fmt::format("{:#x}", offered));
+}
+
 }  // namespace
+
+void check_kernel(const KernelKey& kernel, const ShaderInterface& interface,
+                  const DeviceProfile& profile) {
+  check_workgroup(kernel, interface, profile);
+  if (!interface.shared_memory) {
+    refuse_kernel(kernel, profile, "its shared memory, whose size cannot be told, does not fit",
+                  fmt::format("{} bytes", profile.max_shared_memory));
+  }
+  check_count(kernel, profile, *interface.shared_memory, "bytes of shared memory",
+              profile.max_shared_memory);
+  check_count(kernel, profile, interface.push_constants, "bytes of push constants",
+              profile.max_push_constants);
+  check_count(kernel, profile, static_cast<std::uint64_t>(std::popcount(interface.used_bindings)),
+              "storage buffers", profile.max_storage_buffers);
+  check_subgroups(kernel, interface, profile);
+}
 
 void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile) {
   if (dispatch.bindings.size() > kMaxBindings) {
@@ -65,9 +131,10 @@ void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile) {
   for (std::size_t slot = 0; slot < dispatch.bindings.size(); ++slot) {
     check_binding(dispatch, slot, profile);
   }
-  if (dispatch.push.size() > kMaxPushBytes || dispatch.push.size() % 4 != 0) {
+  const std::size_t most_push = std::min<std::size_t>(kMaxPushBytes, profile.max_push_constants);
+  if (dispatch.push.size() > most_push || dispatch.push.size() % 4 != 0) {
     refuse(dispatch, "{} bytes of push constants, expected a multiple of 4 up to {}",
-           dispatch.push.size(), kMaxPushBytes);
+           dispatch.push.size(), most_push);
   }
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::uint32_t limit = profile.max_workgroup_count[axis];

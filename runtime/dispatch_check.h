@@ -1,4 +1,4 @@
-// Whether a dispatch fits a device.
+// Whether a kernel and its dispatch fit a device: its own limits, or those that it is held to.
 #pragma once
 
 #include "runtime/command_graph.h"
@@ -6,6 +6,11 @@
 #include "runtime/shader_interface.h"
 
 namespace vktrain::runtime {
+
+// Throws DeviceError, naming the kernel, the limit and what was found: workgroup, shared memory,
+// push constants, storage buffers and subgroup operations.
+void check_kernel(const KernelKey& kernel, const ShaderInterface& interface,
+                  const DeviceProfile& profile);
 
 // Throws std::invalid_argument, naming the dispatch, the limit and what was found.
 void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile);

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "runtime/device_impl.h"
+#include "runtime/dispatch_check.h"
 #include "runtime/embedded_shaders.h"
 #include "runtime/error.h"
 #include "runtime/kernel_impl.h"
@@ -33,25 +34,6 @@ OwnedShaderModule make_module(const LogicalDevice& device, std::span<const std::
   check(device.vk().vkCreateShaderModule(device.handle(), &info, nullptr, &module),
         fmt::format("kernel {}: the driver refused the shader", name));
   return {device, module};
-}
-
-void check_workgroup(const DeviceProfile& profile, const ShaderInterface& interface,
-                     const KernelKey& key) {
-  const auto& size = interface.workgroup_size;
-  if (!size) return;
-  std::uint64_t invocations = 1;
-  bool fits = true;
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    fits = fits && (*size)[axis] >= 1 && (*size)[axis] <= profile.max_workgroup_size[axis];
-    invocations *= (*size)[axis];
-  }
-  if (fits && invocations <= profile.max_workgroup_invocations) return;
-  throw DeviceError(fmt::format(
-      "kernel {}: a workgroup of {}x{}x{} does not fit \"{}\", which allows {} invocations and "
-      "{}x{}x{}",
-      to_string(key), (*size)[0], (*size)[1], (*size)[2], profile.name,
-      profile.max_workgroup_invocations, profile.max_workgroup_size[0],
-      profile.max_workgroup_size[1], profile.max_workgroup_size[2]));
 }
 
 OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uint32_t> code,
@@ -170,7 +152,7 @@ std::unique_ptr<Kernel::Impl> KernelCache::Impl::compile(const KernelKey& key) c
       own != added.end() ? std::span(own->second) : shader_code(key.shader);
   auto kernel = std::make_unique<Kernel::Impl>();
   kernel->interface = shader_interface(code, key.constants);
-  check_workgroup(device->profile, kernel->interface, key);
+  check_kernel(key, kernel->interface, device->profile);
   kernel->pipeline = make_pipeline(*device, code, key);
   return kernel;
 }

@@ -266,6 +266,14 @@ DeviceProfile read_document(const Json& document, std::optional<std::size_t> pos
   return read_one(Node(document[at], fmt::format("[{}]", at)));
 }
 
+// Empty when there is none; a folder opens, too, and throws when it is read.
+std::string text_of(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) return {};
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
 }  // namespace
 
 Json profile_object(const DeviceProfile& d) {
@@ -302,12 +310,13 @@ Json profile_object(const DeviceProfile& d) {
 
 DeviceProfile read_profile(const std::filesystem::path& file, std::optional<std::size_t> position) {
   const std::string name = file.string();
-  std::ifstream stream(file, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(stream)), {});
-  if (!stream.is_open() || stream.bad() || text.empty()) {
+  const std::string text = text_of(file);
+  if (text.empty()) {
+    std::error_code ignored;
     throw UsageError(fmt::format(
         "limits '{}': expected \"minimum\", \"none\" or a file with a device's profile, found {}",
-        name, stream.is_open() ? "nothing that can be read" : "no such file"));
+        name,
+        std::filesystem::exists(file, ignored) ? "nothing that can be read" : "no such file"));
   }
   Json document;
   try {

@@ -1,11 +1,13 @@
 // One walk over the instructions. SPIR-V specification, section 3.6 (LocalSize), the WorkgroupSize
-// built-in, which overrides it and is how glslang writes local_size_x_id for Vulkan 1.1, and
-// section 3.52 for the operands.
+// built-in, which overrides it and is how glslang writes local_size_x_id for Vulkan 1.1, section
+// 3.31 for the capabilities and 3.52 for the operands.
 #include "runtime/shader_interface.h"
 
 #include <unordered_map>
 
 #include "runtime/kernel.h"
+#include "runtime/shader_constants.h"
+#include "runtime/shader_memory.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -15,10 +17,7 @@ constexpr std::size_t kHeaderWords = 5;
 
 enum Opcode : std::uint32_t {
   kExecutionMode = 16,
-  kConstant = 43,
-  kConstantComposite = 44,
-  kSpecConstant = 50,
-  kSpecConstantComposite = 51,
+  kCapability = 17,
   kFunctionCall = 57,
   kVariable = 59,
   kLoad = 61,
@@ -35,7 +34,10 @@ enum Opcode : std::uint32_t {
   kAtomicXor = 242,  // the last one that returns a value
 };
 constexpr std::uint32_t kModeLocalSize = 17;
-constexpr std::uint32_t kDecorationSpecId = 1;
+// GroupNonUniform, ...Vote, Arithmetic, Ballot, Shuffle, ShuffleRelative, Clustered and Quad: in
+// the order of the bits of VkSubgroupFeatureFlagBits.
+constexpr std::uint32_t kFirstSubgroupCapability = 61;
+constexpr std::uint32_t kLastSubgroupCapability = 68;
 constexpr std::uint32_t kDecorationBuiltIn = 11;
 constexpr std::uint32_t kDecorationBinding = 33;
 constexpr std::uint32_t kBuiltInWorkgroupSize = 25;
@@ -45,24 +47,28 @@ using Words = std::span<const std::uint32_t>;
 
 class Reader {
  public:
+  explicit Reader(Words constants) : constants_(constants) {}
+
   // `words` is one whole instruction, its own word included.
   void read(Words words) {
+    constants_.read(words);
+    memory_.read(words, constants_);
     read_declaration(words);
     read_access(words);
   }
-  ShaderInterface result(Words constants) const;
+  ShaderInterface result() const;
 
  private:
   void read_declaration(Words words);
   void read_access(Words words);
   void use(std::uint32_t pointer, bool writes);
-  std::optional<Size> workgroup_size(Words constants) const;
+  std::optional<Size> workgroup_size() const;
 
+  ShaderConstants constants_;
+  ShaderMemory memory_;
+  std::uint32_t subgroup_operations_ = 0;
   std::optional<Size> local_size_;
   std::uint32_t builtin_ = 0;                                  // id of the WorkgroupSize constant
-  std::unordered_map<std::uint32_t, std::uint32_t> spec_;      // result id -> specialization id
-  std::unordered_map<std::uint32_t, std::uint32_t> values_;    // result id -> 32-bit value
-  std::unordered_map<std::uint32_t, Size> composites_;         // result id -> three constant ids
   std::unordered_map<std::uint32_t, std::uint32_t> pointers_;  // variable or chain -> binding
   std::uint32_t used_ = 0;
   std::uint32_t written_ = 0;
@@ -76,17 +82,14 @@ void Reader::read_declaration(Words words) {
       break;
     case kDecorate:
       if (count != 4) break;
-      if (words[2] == kDecorationSpecId) spec_[words[1]] = words[3];
       if (words[2] == kDecorationBinding) pointers_[words[1]] = words[3];
       if (words[2] == kDecorationBuiltIn && words[3] == kBuiltInWorkgroupSize) builtin_ = words[1];
       break;
-    case kConstant:
-    case kSpecConstant:
-      if (count == 4) values_[words[2]] = words[3];
-      break;
-    case kConstantComposite:
-    case kSpecConstantComposite:
-      if (count == 6) composites_[words[2]] = {words[3], words[4], words[5]};
+    case kCapability:
+      if (count == 2 && words[1] >= kFirstSubgroupCapability &&
+          words[1] <= kLastSubgroupCapability) {
+        subgroup_operations_ |= 1u << (words[1] - kFirstSubgroupCapability);
+      }
       break;
     default:
       break;
@@ -137,41 +140,44 @@ void Reader::use(std::uint32_t pointer, bool writes) {
   if (writes) written_ |= bit;
 }
 
-std::optional<Size> Reader::workgroup_size(Words constants) const {
+std::optional<Size> Reader::workgroup_size() const {
   if (builtin_ == 0) return local_size_;
-  const auto composite = composites_.find(builtin_);
-  if (composite == composites_.end()) return std::nullopt;
+  const Words parts = constants_.parts(builtin_);
   Size size{};
+  if (parts.size() != size.size()) return std::nullopt;
   for (std::size_t axis = 0; axis < size.size(); ++axis) {
-    const std::uint32_t id = composite->second[axis];
-    const auto value = values_.find(id);
-    if (value == values_.end()) return std::nullopt;
-    const auto spec = spec_.find(id);
-    const bool given = spec != spec_.end() && spec->second < constants.size();
-    size[axis] = given ? constants[spec->second] : value->second;
+    const auto value = constants_.value(parts[axis]);
+    if (!value) return std::nullopt;
+    size[axis] = *value;
   }
   return size;
 }
 
-ShaderInterface Reader::result(Words constants) const {
+ShaderInterface Reader::result() const {
   constexpr std::uint32_t kStorage = (1u << kMaxBindings) - 1;
   // What lies beyond both kinds of bindings stays a used binding, for `check_bindings` to refuse.
   constexpr std::uint32_t kTexels = kStorage << kMaxBindings;
-  return {workgroup_size(constants), used_ & ~kTexels, written_, (used_ & kTexels) >> kMaxBindings};
+  return {.workgroup_size = workgroup_size(),
+          .used_bindings = used_ & ~kTexels,
+          .written_bindings = written_,
+          .texel_bindings = (used_ & kTexels) >> kMaxBindings,
+          .shared_memory = memory_.shared_memory(),
+          .push_constants = memory_.push_constants(),
+          .subgroup_operations = subgroup_operations_};
 }
 
 }  // namespace
 
 ShaderInterface shader_interface(Words code, Words constants) {
   if (code.size() < kHeaderWords || code[0] != kMagic) return {};
-  Reader reader;
+  Reader reader(constants);
   for (std::size_t at = kHeaderWords; at < code.size();) {
     const std::size_t count = code[at] >> 16;
     if (count == 0 || count > code.size() - at) return {};
     reader.read(code.subspan(at, count));
     at += count;
   }
-  return reader.result(constants);
+  return reader.result();
 }
 
 }  // namespace vktrain::runtime

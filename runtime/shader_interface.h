@@ -1,6 +1,7 @@
-// What a SPIR-V module says about itself: workgroup size, bindings used, bindings written. Drivers
-// need not check any of it (some crash), and synchronization validation overlooks writes after
-// writes through descriptors, so the runtime checks it.
+// What a SPIR-V module says about itself: workgroup size, bindings used and written, shared memory,
+// push constants, subgroup operations. Drivers need not check any of it (some crash), and
+// synchronization validation overlooks writes after writes through descriptors, so the runtime
+// checks it.
 #pragma once
 
 #include <array>
@@ -19,6 +20,13 @@ struct ShaderInterface {
   std::uint32_t used_bindings = 0;
   std::uint32_t written_bindings = 0;
   std::uint32_t texel_bindings = 0;  // bit i: binding i is read through its texel buffer
+  // Bytes; empty when it cannot be evaluated.
+  std::optional<std::uint64_t> shared_memory = 0;
+  std::uint64_t push_constants = 0;  // bytes of the declared block
+  // Bits of VkSubgroupFeatureFlagBits, of which these two are known to a device's profile.
+  std::uint32_t subgroup_operations = 0;
+  static constexpr std::uint32_t kSubgroupBasic = 0x1;
+  static constexpr std::uint32_t kSubgroupShuffle = 0x10;
 };
 
 // `constants[i]` is the value of specialization constant id i; ids beyond keep their defaults.

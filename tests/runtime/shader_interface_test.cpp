@@ -51,6 +51,25 @@ TEST(ShaderInterface, CountsAtomicsAsWritesAndLengthsAsUses) {
   EXPECT_EQ(facts.written_bindings, 0b100u);
 }
 
+// 2 * ROWS * (COLUMNS / 4 + 1) vec4 and a structure of 16 bytes.
+TEST(ShaderInterface, EvaluatesSharedMemory) {
+  const auto code = test_shader("shared_array");
+  EXPECT_EQ(shader_interface(code, {}).shared_memory, 2u * 4 * 5 * 16 + 16);
+  EXPECT_EQ(shader_interface(code, Words{64, 3, 31}).shared_memory, 2u * 3 * 8 * 16 + 16);
+  // 2^31 vec4: the sizes need 64 bits.
+  EXPECT_EQ(shader_interface(code, Words{64, 0x40000000, 64}).shared_memory,
+            (std::uint64_t{1} << 35) + 16);
+  EXPECT_EQ(shader_interface(test_shader("sum_eight"), {}).shared_memory, 0u);
+}
+
+TEST(ShaderInterface, KnowsPushConstantsAndSubgroupOperations) {
+  EXPECT_EQ(shader_interface(test_shader("add_constant"), {}).push_constants, 4u);
+  EXPECT_EQ(shader_interface(test_shader("wide_push"), {}).push_constants, 256u);
+  EXPECT_EQ(shader_interface(test_shader("add_constant"), {}).subgroup_operations, 0u);
+  EXPECT_EQ(shader_interface(test_shader("subgroup_shuffle"), {}).subgroup_operations,
+            ShaderInterface::kSubgroupBasic | ShaderInterface::kSubgroupShuffle);
+}
+
 TEST(ShaderInterface, EveryShaderIsWithinTheFloor) {
   for (const std::string_view name : shader_names()) {
     const ShaderInterface facts = shader_interface(shader_code(name), {});
