@@ -9,10 +9,20 @@
 
 namespace vktrain::app {
 
+void add_limits_option(CLI::App& command, std::string& limits) {
+  command
+      .add_option("--limits", limits,
+                  "Hold the device to Vulkan's guaranteed limits, or to another device's: a file "
+                  "with its profile, as devices --json or vulkaninfo --json prints it")
+      ->envname("VKTRAIN_LIMITS")
+      ->type_name("minimum|FILE.json");
+}
+
 void add_compute_options(CLI::App& command, ComputeOptions& options) {
   command.add_option("--device", options.device, "auto, an index, or a part of the device's name")
       ->capture_default_str()
       ->type_name("DEVICE");
+  add_limits_option(command, options.limits);
   command.add_flag("--validate", options.validate,
                    "Run under the Khronos validation layer; fail on any message of it");
   command
@@ -44,6 +54,7 @@ nn::TuningOptions tuning_options(const ComputeOptions& options) {
 DeviceSession::DeviceSession(const ComputeOptions& options, std::ostream& err) : err_(err) {
   runtime::DeviceOptions device_options;
   device_options.selector = options.device;
+  if (!options.limits.empty()) device_options.limits = runtime::read_limits(options.limits);
   device_options.validate = options.validate;
   device_options.on_validation_message = [this](std::string_view message) {
     const std::lock_guard lock(mutex_);

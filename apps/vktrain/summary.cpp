@@ -37,13 +37,15 @@ std::string model_summary(const nn::Trainer& trainer, const nn::Experiment& expe
 
   const std::string replicas =
       trainer.replicas() > 1 ? fmt::format(", {} replicas at once", trainer.replicas()) : "";
+  const std::string limits =
+      device.limits.empty() ? "" : fmt::format(", within the limits of \"{}\"", device.limits);
   return fmt::format(
       "{}\n{}{} dispatches a step, {} planned for a batch of {} (no plan needs less than {}){}\n"
-      "on {}, {} {}\n",
+      "on {}, {} {}{}\n",
       experiment.id.empty() ? "model" : experiment.id, table.text(), trainer.dispatches_per_step(),
       byte_size(static_cast<double>(trainer.planned_bytes())), experiment.training.batch_size,
       byte_size(static_cast<double>(trainer.least_planned_bytes())), replicas, device.name,
-      device.driver_name, device.driver_info);
+      device.driver_name, device.driver_info, limits);
 }
 
 }  // namespace vktrain::app
