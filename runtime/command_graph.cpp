@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <optional>
 #include <stdexcept>
 
 #include "runtime/command_schedule.h"
+#include "runtime/descriptors.h"
 #include "runtime/device_impl.h"
 #include "runtime/dispatch_check.h"
 #include "runtime/error.h"
@@ -45,9 +45,6 @@ std::vector<std::vector<ResourceUse>> resource_uses(std::span<const Dispatch> di
 struct CommandGraph::Impl {
   Impl(Device& owner, bool with_profile);
 
-  void allocate_sets();
-  void write_descriptors();
-  VkBufferView make_texel_view(const Slice& slice);
   void record_barrier(VkPipelineStageFlags source_stages, VkAccessFlags source) const;
   void record_dispatch(std::size_t index) const;
   void record_commands() const;
@@ -68,9 +65,7 @@ struct CommandGraph::Impl {
   std::vector<std::vector<std::size_t>> levels;
   OwnedCommandPool command_pool;
   VkCommandBuffer commands = VK_NULL_HANDLE;
-  OwnedDescriptorPool descriptor_pool;
-  std::vector<VkDescriptorSet> sets;  // one a dispatch
-  std::vector<OwnedBufferView> texel_views;
+  std::unique_ptr<Descriptors> descriptors;
   std::array<Submission, kMaxInFlight> in_flight;
   std::size_t next = 0;  // of in_flight: the older one
   std::unique_ptr<Timestamps> timestamps;
@@ -92,79 +87,6 @@ CommandGraph::Impl::Impl(Device& owner, bool with_profile)
   for (Submission& submission : in_flight) submission.fence = make_fence(*logical);
 }
 
-void CommandGraph::Impl::allocate_sets() {
-  const auto count = static_cast<std::uint32_t>(dispatches.size());
-  // Every set takes room for the whole layout, whether its bindings are written or not.
-  const std::uint32_t room = count * static_cast<std::uint32_t>(kMaxBindings);
-  const std::array<VkDescriptorPoolSize, 2> sizes{
-      {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, room}, {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, room}}};
-  VkDescriptorPoolCreateInfo pool_info{};
-  pool_info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
-  pool_info.maxSets = count;
-  pool_info.poolSizeCount = static_cast<std::uint32_t>(sizes.size());
-  pool_info.pPoolSizes = sizes.data();
-  const DeviceFunctions& vk = logical->vk();
-  VkDescriptorPool pool = VK_NULL_HANDLE;
-  check(vk.vkCreateDescriptorPool(logical->handle(), &pool_info, nullptr, &pool),
-        "creating a descriptor pool");
-  descriptor_pool = OwnedDescriptorPool(*logical, pool);
-
-  const std::vector<VkDescriptorSetLayout> layouts(count, device->set_layout.get());
-  VkDescriptorSetAllocateInfo set_info{};
-  set_info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
-  set_info.descriptorPool = pool;
-  set_info.descriptorSetCount = count;
-  set_info.pSetLayouts = layouts.data();
-  sets.resize(count);
-  check(vk.vkAllocateDescriptorSets(logical->handle(), &set_info, sets.data()),
-        "allocating descriptor sets");
-}
-
-VkBufferView CommandGraph::Impl::make_texel_view(const Slice& slice) {
-  VkBufferViewCreateInfo info{};
-  info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
-  info.buffer = slice.buffer->impl().bound.buffer.get();
-  info.format = VK_FORMAT_R32G32B32A32_SFLOAT;
-  info.offset = slice.offset;
-  info.range = slice.size;
-  VkBufferView view = VK_NULL_HANDLE;
-  check(logical->vk().vkCreateBufferView(logical->handle(), &info, nullptr, &view),
-        "creating a texel buffer");
-  texel_views.emplace_back(*logical, view);
-  return view;
-}
-
-void CommandGraph::Impl::write_descriptors() {
-  // The writes point into these, which must not move.
-  std::deque<VkDescriptorBufferInfo> infos;
-  std::deque<VkBufferView> views;
-  std::vector<VkWriteDescriptorSet> writes;
-  const auto add_write = [&](std::size_t dispatch, std::size_t binding, VkDescriptorType type) {
-    VkWriteDescriptorSet& write = writes.emplace_back();
-    write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
-    write.dstSet = sets[dispatch];
-    write.dstBinding = static_cast<std::uint32_t>(binding);
-    write.descriptorCount = 1;
-    write.descriptorType = type;
-    return &write;
-  };
-  for (std::size_t i = 0; i < dispatches.size(); ++i) {
-    const std::uint32_t texels = kernels[i]->impl().interface.texel_bindings;
-    for (std::size_t slot = 0; slot < dispatches[i].bindings.size(); ++slot) {
-      const Slice& slice = dispatches[i].bindings[slot].slice;
-      infos.push_back({slice.buffer->impl().bound.buffer.get(), slice.offset, slice.size});
-      add_write(i, slot, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER)->pBufferInfo = &infos.back();
-      if ((texels & (1u << slot)) == 0) continue;
-      views.push_back(make_texel_view(slice));
-      add_write(i, kMaxBindings + slot, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER)->pTexelBufferView =
-          &views.back();
-    }
-  }
-  const DeviceFunctions& vk = logical->vk();
-  vk.vkUpdateDescriptorSets(logical->handle(), static_cast<std::uint32_t>(writes.size()),
-                            writes.data(), 0, nullptr);
-}
-
 void CommandGraph::Impl::record_barrier(VkPipelineStageFlags source_stages,
                                         VkAccessFlags source) const {
   VkMemoryBarrier barrier{};
@@ -181,8 +103,9 @@ void CommandGraph::Impl::record_dispatch(std::size_t index) const {
   const VkPipelineLayout layout = device->pipeline_layout.get();
   vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE,
                        kernels[index]->impl().pipeline.get());
-  vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &sets[index],
-                             0, nullptr);
+  const VkDescriptorSet set = descriptors->set(index);
+  vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &set, 0,
+                             nullptr);
   if (!dispatch.push.empty()) {
     vk.vkCmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                           static_cast<std::uint32_t>(dispatch.push.size()), dispatch.push.data());
@@ -218,30 +141,25 @@ void CommandGraph::Impl::record_commands() const {
 }
 
 void CommandGraph::Impl::check_run(VkResult result) const {
-  if (result != VK_ERROR_DEVICE_LOST) {
-    check(result, "running a command graph");
-    return;
-  }
+  if (result == VK_SUCCESS) return;
   std::vector<std::string_view> labels;
   for (const auto& level : levels) {
     for (const std::size_t index : level) labels.push_back(dispatches[index].label);
   }
   const std::size_t hidden = labels.size() - std::min(labels.size(), kMaxLabelsShown);
   labels.resize(labels.size() - hidden);
-  throw DeviceError(fmt::format(
-      "device \"{}\" was lost while it ran {} dispatches ({}{}): its driver or a watchdog stopped "
-      "it; submit less work at a time, and start again from the last checkpoint",
-      device->profile.name, dispatches.size(), fmt::join(labels, ", "),
-      hidden > 0 ? fmt::format(" and {} more", hidden) : ""));
+  const std::string work =
+      fmt::format("{} dispatches ({}{})", dispatches.size(), fmt::join(labels, ", "),
+                  hidden > 0 ? fmt::format(" and {} more", hidden) : "");
+  if (result != VK_ERROR_DEVICE_LOST) check(result, "running " + work);
+  throw DeviceLostError(fmt::format("device \"{}\" was lost while it ran {}: {}",
+                                    device->profile.name, work, way_out(result)));
 }
 
 void CommandGraph::Impl::wait_for(Submission& submission) {
   if (!submission.pending) return;
   submission.pending = false;
-  const VkFence fence = submission.fence.get();
-  const DeviceFunctions& vk = logical->vk();
-  check_run(vk.vkWaitForFences(logical->handle(), 1, &fence, VK_TRUE, ~std::uint64_t{0}));
-  check_run(vk.vkResetFences(logical->handle(), 1, &fence));
+  check_run(logical->wait(submission.fence.get()));
 }
 
 void CommandGraph::Impl::wait() {
@@ -259,7 +177,9 @@ void CommandGraph::Impl::submit_once(std::uint32_t repeats) {
   info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
   info.commandBufferCount = repeats;
   info.pCommandBuffers = buffers.data();
-  check_run(logical->submit(info, submission.fence.get()));
+  const VkFence fence = submission.fence.get();
+  check_run(logical->vk().vkResetFences(logical->handle(), 1, &fence));
+  check_run(logical->submit(info, fence));
   submission.pending = true;
 }
 
@@ -277,7 +197,7 @@ void CommandGraph::Impl::profile_once() {
   const double submitted = now();
   wait();
   const double end = now();
-  timestamps->accumulate(kTracedReplays);
+  check_run(timestamps->accumulate(kTracedReplays));
   if (replay >= kTracedReplays) return;
   host_spans.push_back({"submit", replay, begin, submitted});
   host_spans.push_back({"wait", replay, submitted, end});
@@ -322,8 +242,8 @@ void CommandGraph::record() {
   }
   impl_->levels = schedule_levels(resource_uses(impl_->dispatches));
   if (!impl_->dispatches.empty()) {
-    impl_->allocate_sets();
-    impl_->write_descriptors();
+    impl_->descriptors = std::make_unique<Descriptors>(
+        *impl_->logical, impl_->device->set_layout.get(), impl_->dispatches, impl_->kernels);
   }
   if (impl_->profile && !impl_->dispatches.empty()) {
     impl_->timestamps = std::make_unique<Timestamps>(

@@ -94,8 +94,8 @@ class CommandGraph {
   // Replays the recording `repeats` times in one submission without waiting. Submissions run in
   // order. At most two may be in flight: a third waits for the first.
   void submit(std::uint32_t repeats = 1);
-  // Waits for everything submitted. Throws DeviceError naming the last labels when the device was
-  // lost.
+  // Waits for everything submitted. Throws DeviceLostError naming the first labels when the device
+  // was lost.
   void wait();
   void run(std::uint32_t repeats = 1) {
     submit(repeats);

@@ -10,6 +10,7 @@
 #include "runtime/error.h"
 #include "runtime/memory.h"
 #include "runtime/memory_impl.h"
+#include "runtime/subgroup_check.h"
 #include "runtime/user_cache.h"
 
 namespace vktrain::runtime {
@@ -96,9 +97,26 @@ Device::Impl::Impl(const DeviceOptions& options)
       options.pipeline_cache ? user_cache_folder() : std::nullopt, options.on_notice);
 }
 
+// Only CPU drivers are offered kernels that shuffle, and a GPU's driver may have no hardware to run
+// anything on (RADV_FORCE_FAMILY).
+void Device::distrust_shuffles(Device& device,
+                               const std::function<void(std::string_view)>& notice) {
+  DeviceProfile& profile = device.impl_->profile;
+  if (profile.kind != DeviceKind::cpu || !profile.subgroup_shuffle) return;
+  const std::string problem = subgroup_problem(device);
+  if (problem.empty()) return;
+  profile.subgroup_shuffle = false;
+  if (!notice) return;
+  notice(
+      fmt::format("\"{}\" says that it has subgroup shuffles, but they fail a test ({}): kernels "
+                  "that need them are not used.",
+                  profile.name, problem));
+}
+
 std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
   std::unique_ptr<Device> device(new Device(std::make_unique<Impl>(options)));
   device->impl_->kernels = std::make_unique<KernelCache>(*device);
+  distrust_shuffles(*device, options.on_notice);
   return device;
 }
 

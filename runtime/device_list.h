@@ -14,6 +14,7 @@ struct FloorFacts {
   std::uint32_t api_major = 1;
   std::uint32_t api_minor = 1;
   bool compute_queue = true;
+  bool staging_memory = true;  // a memory type that is host-visible and coherent
 };
 
 // Every reason why the device cannot be used; empty when it can.

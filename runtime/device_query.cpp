@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "runtime/device_list.h"
+#include "runtime/logical_device.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -51,9 +52,10 @@ void copy_properties(const VkPhysicalDeviceProperties& properties, DeviceProfile
   profile.max_storage_buffers =
       std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
   profile.max_storage_range = limits.maxStorageBufferRange;
-  profile.storage_alignment = limits.minStorageBufferOffsetAlignment;
+  // Alignments are powers of two; a driver that tells 0 has none to ask for.
+  profile.storage_alignment = std::max<VkDeviceSize>(1, limits.minStorageBufferOffsetAlignment);
   profile.max_texel_elements = limits.maxTexelBufferElements;
-  profile.texel_alignment = limits.minTexelBufferOffsetAlignment;
+  profile.texel_alignment = std::max<VkDeviceSize>(1, limits.minTexelBufferOffsetAlignment);
   profile.timestamp_period = limits.timestampPeriod;
 }
 
@@ -95,9 +97,13 @@ void copy_properties2(const Instance& instance, VkPhysicalDevice physical, Devic
   profile.driver_info = driver.driverInfo;
 }
 
-std::uint64_t largest_device_heap(const Instance& instance, VkPhysicalDevice physical) {
+VkPhysicalDeviceMemoryProperties memory_of(const Instance& instance, VkPhysicalDevice physical) {
   VkPhysicalDeviceMemoryProperties memory{};
   instance.vk().vkGetPhysicalDeviceMemoryProperties(physical, &memory);
+  return memory;
+}
+
+std::uint64_t largest_device_heap(const VkPhysicalDeviceMemoryProperties& memory) {
   std::uint64_t largest = 0;
   for (std::uint32_t i = 0; i < memory.memoryHeapCount; ++i) {
     if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) {
@@ -105,6 +111,16 @@ std::uint64_t largest_device_heap(const Instance& instance, VkPhysicalDevice phy
     }
   }
   return largest;
+}
+
+// The specification promises such a type; copies to and from the device need it. A driver without
+// hardware (RADV_FORCE_FAMILY) has no memory at all, and yet compiles kernels.
+bool has_staging_memory(const VkPhysicalDeviceMemoryProperties& memory) {
+  if (memory.memoryTypeCount == 0) return true;
+  const VkMemoryType* types = memory.memoryTypes;
+  return std::any_of(types, types + memory.memoryTypeCount, [](const VkMemoryType& type) {
+    return (type.propertyFlags & kStagingMemory) == kStagingMemory;
+  });
 }
 
 }  // namespace
@@ -131,12 +147,14 @@ DeviceProfile query_profile(const Instance& instance, VkPhysicalDevice physical,
   profile.index = index;
   copy_properties(properties, profile);
   if (properties.apiVersion >= VK_API_VERSION_1_1) copy_properties2(instance, physical, profile);
-  profile.memory = largest_device_heap(instance, physical);
+  const VkPhysicalDeviceMemoryProperties memory = memory_of(instance, physical);
+  profile.memory = largest_device_heap(memory);
   const std::uint32_t family = compute_queue_family(instance, physical);
   profile.timestamps = timestamp_bits(instance, physical, family) > 0;
-  profile.refused = refusal_reasons(
-      profile, {VK_API_VERSION_MAJOR(properties.apiVersion),
-                VK_API_VERSION_MINOR(properties.apiVersion), family != kNoQueueFamily});
+  profile.refused =
+      refusal_reasons(profile, {VK_API_VERSION_MAJOR(properties.apiVersion),
+                                VK_API_VERSION_MINOR(properties.apiVersion),
+                                family != kNoQueueFamily, has_staging_memory(memory)});
   return profile;
 }
 

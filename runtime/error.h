@@ -25,4 +25,11 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
+// The device gave up: nothing that it is asked from now on will work, so that there is nothing to
+// fall back to on it.
+class DeviceLostError : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
+
 }  // namespace vktrain

@@ -24,15 +24,23 @@
 namespace vktrain::runtime {
 namespace {
 
-OwnedShaderModule make_module(const LogicalDevice& device, std::span<const std::uint32_t> code,
+// "kernel gemm_reduce<64>: the driver of "RADV NAVI21" (Mesa 22.3.6) refused the shader"
+std::string refusal(const DeviceProfile& profile, const std::string& kernel,
+                    std::string_view what) {
+  return fmt::format("kernel {}: the driver of \"{}\" ({}) refused the {}", kernel, profile.name,
+                     profile.driver_info, what);
+}
+
+OwnedShaderModule make_module(const Device::Impl& owner, std::span<const std::uint32_t> code,
                               const std::string& name) {
+  const LogicalDevice& device = *owner.logical;
   VkShaderModuleCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
   info.codeSize = code.size_bytes();
   info.pCode = code.data();
   VkShaderModule module = VK_NULL_HANDLE;
   check(device.vk().vkCreateShaderModule(device.handle(), &info, nullptr, &module),
-        fmt::format("kernel {}: the driver refused the shader", name));
+        refusal(owner.profile, name, "shader"));
   return {device, module};
 }
 
@@ -40,7 +48,7 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
                             const KernelKey& key) {
   const std::string name = to_string(key);
   const LogicalDevice& logical = *device.logical;
-  const OwnedShaderModule module = make_module(logical, code, name);
+  const OwnedShaderModule module = make_module(device, code, name);
   std::vector<VkSpecializationMapEntry> entries;
   for (std::uint32_t id = 0; id < key.constants.size(); ++id) entries.push_back({id, id * 4, 4});
   VkSpecializationInfo constants{};
@@ -61,9 +69,10 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
   VkPipeline pipeline = VK_NULL_HANDLE;
   check(logical.vk().vkCreateComputePipelines(logical.handle(), device.pipelines->handle(), 1,
                                               &info, nullptr, &pipeline),
-        fmt::format("kernel {}: the driver refused the pipeline", name));
+        refusal(device.profile, name, "pipeline"));
+  OwnedPipeline owned(logical, pipeline);
   logical.set_name(VK_OBJECT_TYPE_PIPELINE, std::uint64_t(pipeline), name);
-  return {logical, pipeline};
+  return owned;
 }
 
 std::size_t compile_threads(std::size_t kernels) {
@@ -191,6 +200,8 @@ bool KernelCache::try_prepare(const KernelKey& key, std::string* why) {
   try {
     get(key);
     return true;
+  } catch (const DeviceLostError&) {
+    throw;
   } catch (const DeviceError& error) {
     if (why) *why = error.what();
     return false;

@@ -65,6 +65,13 @@ VkResult LogicalDevice::submit(const VkSubmitInfo& info, VkFence fence) const {
   return vk_.vkQueueSubmit(queue_, 1, &info, fence);
 }
 
+VkResult LogicalDevice::wait(VkFence fence) const {
+  const VkResult result =
+      vk_.vkWaitForFences(device_, 1, &fence, VK_TRUE, ~std::uint64_t{0});  // nanoseconds
+  if (result != VK_SUCCESS) wait_idle();
+  return result;
+}
+
 void LogicalDevice::wait_idle() const {
   if (submitted_) vk_.vkDeviceWaitIdle(device_);
 }

@@ -11,6 +11,10 @@
 
 namespace vktrain::runtime {
 
+// What memory must be that the host copies from and to.
+inline constexpr VkMemoryPropertyFlags kStagingMemory =
+    VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+
 class LogicalDevice {
  public:
   // With `statistics`, pipelines tell their registers where the driver can.
@@ -26,6 +30,9 @@ class LogicalDevice {
   const DeviceFunctions& vk() const { return vk_; }
 
   VkResult submit(const VkSubmitInfo& info, VkFence fence) const;
+  // Waits for the submission of that fence. When that fails the device is idle all the same, so
+  // that what the submission uses may be destroyed.
+  VkResult wait(VkFence fence) const;
   // Waits for all submissions, if there were any: Mesa's RADV without hardware (RADV_FORCE_FAMILY),
   // on which kernels can be compiled for AMD, crashes in vkDeviceWaitIdle. The result is not
   // interesting: a lost device is idle, too.

@@ -1,6 +1,8 @@
 // Vulkan specification, "Timestamp Queries": BOTTOM_OF_PIPE waits for all commands before it.
 #include "runtime/timestamps.h"
 
+#include <fmt/format.h>
+
 namespace vktrain::runtime {
 
 double elapsed_seconds(std::uint64_t begin, std::uint64_t end, std::uint32_t valid_bits,
@@ -19,7 +21,7 @@ Timestamps::Timestamps(const LogicalDevice& device, double nanoseconds_a_tick,
   info.queryCount = static_cast<std::uint32_t>(2 * dispatches);
   VkQueryPool pool = VK_NULL_HANDLE;
   check(device.vk().vkCreateQueryPool(device.handle(), &info, nullptr, &pool),
-        "creating a query pool");
+        fmt::format("creating a query pool for {} dispatches", dispatches));
   pool_ = OwnedQueryPool(device, pool);
 }
 
@@ -38,13 +40,13 @@ void Timestamps::end(VkCommandBuffer commands, std::size_t dispatch) const {
                                     static_cast<std::uint32_t>(2 * dispatch + 1));
 }
 
-void Timestamps::accumulate(std::uint64_t kept) {
+VkResult Timestamps::accumulate(std::uint64_t kept) {
   std::vector<std::uint64_t> ticks(2 * seconds_.size());
-  check(device_->vk().vkGetQueryPoolResults(
-            device_->handle(), pool_.get(), 0, static_cast<std::uint32_t>(ticks.size()),
-            ticks.size() * sizeof(std::uint64_t), ticks.data(), sizeof(std::uint64_t),
-            VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
-        "reading GPU timestamps");
+  const VkResult result = device_->vk().vkGetQueryPoolResults(
+      device_->handle(), pool_.get(), 0, static_cast<std::uint32_t>(ticks.size()),
+      ticks.size() * sizeof(std::uint64_t), ticks.data(), sizeof(std::uint64_t),
+      VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
+  if (result != VK_SUCCESS) return result;
   const auto seconds_between = [&](std::uint64_t begin, std::uint64_t end) {
     return elapsed_seconds(begin, end, device_->timestamp_valid_bits(), nanoseconds_a_tick_);
   };
@@ -57,6 +59,7 @@ void Timestamps::accumulate(std::uint64_t kept) {
     spans_.push_back({begin, begin + seconds});
   }
   ++calls_;
+  return VK_SUCCESS;
 }
 
 }  // namespace vktrain::runtime

@@ -22,8 +22,8 @@ class Timestamps {
   void end(VkCommandBuffer commands, std::size_t dispatch) const;
 
   // Reads the timestamps of a replay that has ended and adds them up. The first `kept` replays are
-  // also kept one by one.
-  void accumulate(std::uint64_t kept);
+  // also kept one by one. Returns the driver's error; then nothing is added.
+  [[nodiscard]] VkResult accumulate(std::uint64_t kept);
 
   std::uint64_t calls() const { return calls_; }
   double seconds(std::size_t dispatch) const { return seconds_[dispatch]; }

@@ -73,14 +73,13 @@ void Transfer::reserve_staging(VkDeviceSize size) {
   // Cached memory: reading uncached memory back is a hundred times slower.
   staging_ = make_buffer(*device_, size,
                          VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-                         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
-                         VK_MEMORY_PROPERTY_HOST_CACHED_BIT, result);
-  check(result, "allocating the staging buffer");
+                         kStagingMemory, VK_MEMORY_PROPERTY_HOST_CACHED_BIT, result);
+  check(result, fmt::format("allocating the staging buffer of {} KiB", size / 1024));
   device_->set_name(VK_OBJECT_TYPE_BUFFER, std::uint64_t(staging_.buffer.get()), "staging");
   void* mapped = nullptr;
   check(device_->vk().vkMapMemory(device_->handle(), staging_.memory.get(), 0, VK_WHOLE_SIZE, 0,
                                   &mapped),
-        "mapping the staging buffer");
+        fmt::format("mapping the staging buffer of {} KiB", size / 1024));
   mapped_ = static_cast<std::byte*>(mapped);
   staging_size_ = size;
 }
@@ -107,9 +106,9 @@ void Transfer::submit_and_wait(std::string_view name) {
   submit.commandBufferCount = 1;
   submit.pCommandBuffers = &commands_;
   const VkFence fence = fence_.get();
-  check(device_->submit(submit, fence), what);
-  check(vk.vkWaitForFences(device_->handle(), 1, &fence, VK_TRUE, ~std::uint64_t{0}), what);
   check(vk.vkResetFences(device_->handle(), 1, &fence), what);
+  check(device_->submit(submit, fence), what);
+  check(device_->wait(fence), what);
 }
 
 void Transfer::upload(VkBuffer destination, VkDeviceSize offset, std::span<const std::byte> data,

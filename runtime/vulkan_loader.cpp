@@ -28,20 +28,36 @@ void open_loader() {
   }
 }
 
+// list(count, out) is asked for the count, then for the items. "Incomplete" means that there are
+// more by then; a driver that always says so is taken at what it tells.
+template <typename T, typename List>
+VkResult list_all(List list, std::vector<T>& items) {
+  constexpr int kTries = 8;
+  VkResult result = VK_INCOMPLETE;
+  for (int i = 0; i < kTries && result == VK_INCOMPLETE; ++i) {
+    std::uint32_t count = 0;
+    result = list(&count, nullptr);
+    if (result != VK_SUCCESS) break;
+    items.resize(count);
+    result = list(&count, items.data());
+    items.resize(count);
+  }
+  return result == VK_INCOMPLETE ? VK_SUCCESS : result;
+}
+
 bool has_layer(std::string_view name) {
-  std::uint32_t count = 0;
-  check(vkEnumerateInstanceLayerProperties(&count, nullptr), "listing Vulkan layers");
-  std::vector<VkLayerProperties> layers(count);
-  check(vkEnumerateInstanceLayerProperties(&count, layers.data()), "listing Vulkan layers");
+  std::vector<VkLayerProperties> layers;
+  check(list_all(vkEnumerateInstanceLayerProperties, layers), "listing Vulkan layers");
   return std::ranges::any_of(layers, [&](const auto& layer) { return name == layer.layerName; });
 }
 
 bool has_instance_extension(std::string_view name) {
-  std::uint32_t count = 0;
-  check(vkEnumerateInstanceExtensionProperties(nullptr, &count, nullptr),
-        "listing Vulkan extensions");
-  std::vector<VkExtensionProperties> extensions(count);
-  check(vkEnumerateInstanceExtensionProperties(nullptr, &count, extensions.data()),
+  std::vector<VkExtensionProperties> extensions;
+  check(list_all(
+            [](std::uint32_t* count, VkExtensionProperties* out) {
+              return vkEnumerateInstanceExtensionProperties(nullptr, count, out);
+            },
+            extensions),
         "listing Vulkan extensions");
   return std::ranges::any_of(
       extensions, [&](const auto& extension) { return name == extension.extensionName; });
@@ -74,6 +90,12 @@ std::string_view to_string(VkResult result) {
   switch (result) {
     case VK_SUCCESS:
       return "success";
+    case VK_NOT_READY:
+      return "not ready";
+    case VK_INCOMPLETE:
+      return "incomplete";
+    case VK_PIPELINE_COMPILE_REQUIRED:
+      return "compilation required";
     case VK_TIMEOUT:
       return "timeout";
     case VK_ERROR_OUT_OF_HOST_MEMORY:
@@ -107,10 +129,29 @@ std::string_view to_string(VkResult result) {
   }
 }
 
+std::string_view way_out(VkResult result) {
+  switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+    case VK_ERROR_OUT_OF_POOL_MEMORY:
+    case VK_ERROR_FRAGMENTED_POOL:
+    case VK_ERROR_MEMORY_MAP_FAILED:
+    case VK_ERROR_TOO_MANY_OBJECTS:
+      return "use a smaller model or batch, free memory that other programs hold, or choose "
+             "another device";
+    case VK_ERROR_DEVICE_LOST:
+      return "its driver or a watchdog stopped it: submit less work at a time, and start again";
+    default:
+      return "update the driver or choose another device";
+  }
+}
+
 void check(VkResult result, std::string_view what) {
   if (result == VK_SUCCESS) return;
-  throw DeviceError(
-      fmt::format("{}: {} (VkResult {})", what, to_string(result), static_cast<int>(result)));
+  const std::string message = fmt::format("{}: {} (VkResult {}); {}", what, to_string(result),
+                                          static_cast<int>(result), way_out(result));
+  if (result == VK_ERROR_DEVICE_LOST) throw DeviceLostError(message);
+  throw DeviceError(message);
 }
 
 void MessageLog::add(std::string_view message) {
@@ -172,12 +213,12 @@ void Instance::create() {
   info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());
   info.ppEnabledExtensionNames = extensions.data();
 
-  const VkResult result = vkCreateInstance(&info, nullptr, &instance_);
-  if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {  // the loader's word for "no driver installed"
-    instance_ = VK_NULL_HANDLE;
-    return;
-  }
+  VkInstance made = VK_NULL_HANDLE;
+  const VkResult result = vkCreateInstance(&info, nullptr, &made);
+  // The loader's word for "no driver installed".
+  if (result == VK_ERROR_INCOMPATIBLE_DRIVER) return;
   check(result, "creating a Vulkan instance");
+  instance_ = made;
 }
 
 void Instance::load_functions() {
@@ -187,8 +228,10 @@ void Instance::load_functions() {
 #undef VKTRAIN_LOAD
   if (!validate_) return;
   const VkDebugUtilsMessengerCreateInfoEXT info = messenger_info(log_);
-  check(vk_.vkCreateDebugUtilsMessengerEXT(instance_, &info, nullptr, &messenger_),
+  VkDebugUtilsMessengerEXT made = VK_NULL_HANDLE;
+  check(vk_.vkCreateDebugUtilsMessengerEXT(instance_, &info, nullptr, &made),
         "creating the validation messenger");
+  messenger_ = made;
 }
 
 Instance::~Instance() {
@@ -202,24 +245,24 @@ Instance::~Instance() {
 std::vector<VkPhysicalDevice> Instance::physical_devices() const {
   std::vector<VkPhysicalDevice> devices;
   if (instance_ == VK_NULL_HANDLE) return devices;
-  std::uint32_t count = 0;
+  const VkResult result = list_all(
+      [this](std::uint32_t* count, VkPhysicalDevice* out) {
+        return vk_.vkEnumeratePhysicalDevices(instance_, count, out);
+      },
+      devices);
   // Loaders answer "initialization failed" when every installed driver failed to start.
-  const VkResult result = vk_.vkEnumeratePhysicalDevices(instance_, &count, nullptr);
-  if (result == VK_ERROR_INITIALIZATION_FAILED) return devices;
+  if (result == VK_ERROR_INITIALIZATION_FAILED) return {};
   check(result, "listing Vulkan devices");
-  devices.resize(count);
-  check(vk_.vkEnumeratePhysicalDevices(instance_, &count, devices.data()),
-        "listing Vulkan devices");
-  devices.resize(count);
   return devices;
 }
 
 std::vector<std::string> Instance::extensions(VkPhysicalDevice physical) const {
-  std::uint32_t count = 0;
-  check(vk_.vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr),
-        "listing device extensions");
-  std::vector<VkExtensionProperties> properties(count);
-  check(vk_.vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, properties.data()),
+  std::vector<VkExtensionProperties> properties;
+  check(list_all(
+            [&](std::uint32_t* count, VkExtensionProperties* out) {
+              return vk_.vkEnumerateDeviceExtensionProperties(physical, nullptr, count, out);
+            },
+            properties),
         "listing device extensions");
   std::vector<std::string> names;
   for (const auto& property : properties) names.emplace_back(property.extensionName);

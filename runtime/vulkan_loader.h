@@ -28,58 +28,58 @@ namespace vktrain::runtime {
   X(vkDestroyDebugUtilsMessengerEXT)          \
   X(vkSetDebugUtilsObjectNameEXT)
 
-#define VKTRAIN_DEVICE_FUNCTIONS(X) \
-  X(vkAllocateCommandBuffers)       \
-  X(vkAllocateDescriptorSets)       \
-  X(vkAllocateMemory)               \
-  X(vkBeginCommandBuffer)           \
-  X(vkBindBufferMemory)             \
-  X(vkCmdBindDescriptorSets)        \
-  X(vkCmdBindPipeline)              \
-  X(vkCmdCopyBuffer)                \
-  X(vkCmdDispatch)                  \
-  X(vkCmdFillBuffer)                \
-  X(vkCmdPipelineBarrier)           \
-  X(vkCmdPushConstants)             \
-  X(vkCmdResetQueryPool)            \
-  X(vkCmdWriteTimestamp)            \
-  X(vkCreateBuffer)                 \
-  X(vkCreateBufferView)             \
-  X(vkCreateCommandPool)            \
-  X(vkCreateComputePipelines)       \
-  X(vkCreateDescriptorPool)         \
-  X(vkCreateDescriptorSetLayout)    \
-  X(vkCreateFence)                  \
-  X(vkCreatePipelineCache)          \
-  X(vkCreatePipelineLayout)         \
-  X(vkCreateQueryPool)              \
-  X(vkCreateShaderModule)           \
-  X(vkDestroyBuffer)                \
-  X(vkDestroyBufferView)            \
-  X(vkDestroyCommandPool)           \
-  X(vkDestroyDescriptorPool)        \
-  X(vkDestroyDescriptorSetLayout)   \
-  X(vkDestroyDevice)                \
-  X(vkDestroyFence)                 \
-  X(vkDestroyPipeline)              \
-  X(vkDestroyPipelineCache)         \
-  X(vkDestroyPipelineLayout)        \
-  X(vkDestroyQueryPool)             \
-  X(vkDestroyShaderModule)          \
-  X(vkDeviceWaitIdle)               \
-  X(vkEndCommandBuffer)             \
-  X(vkFreeMemory)                   \
-  X(vkGetBufferMemoryRequirements)  \
-  X(vkGetDeviceQueue)               \
+#define VKTRAIN_DEVICE_FUNCTIONS(X)       \
+  X(vkAllocateCommandBuffers)             \
+  X(vkAllocateDescriptorSets)             \
+  X(vkAllocateMemory)                     \
+  X(vkBeginCommandBuffer)                 \
+  X(vkBindBufferMemory)                   \
+  X(vkCmdBindDescriptorSets)              \
+  X(vkCmdBindPipeline)                    \
+  X(vkCmdCopyBuffer)                      \
+  X(vkCmdDispatch)                        \
+  X(vkCmdFillBuffer)                      \
+  X(vkCmdPipelineBarrier)                 \
+  X(vkCmdPushConstants)                   \
+  X(vkCmdResetQueryPool)                  \
+  X(vkCmdWriteTimestamp)                  \
+  X(vkCreateBuffer)                       \
+  X(vkCreateBufferView)                   \
+  X(vkCreateCommandPool)                  \
+  X(vkCreateComputePipelines)             \
+  X(vkCreateDescriptorPool)               \
+  X(vkCreateDescriptorSetLayout)          \
+  X(vkCreateFence)                        \
+  X(vkCreatePipelineCache)                \
+  X(vkCreatePipelineLayout)               \
+  X(vkCreateQueryPool)                    \
+  X(vkCreateShaderModule)                 \
+  X(vkDestroyBuffer)                      \
+  X(vkDestroyBufferView)                  \
+  X(vkDestroyCommandPool)                 \
+  X(vkDestroyDescriptorPool)              \
+  X(vkDestroyDescriptorSetLayout)         \
+  X(vkDestroyDevice)                      \
+  X(vkDestroyFence)                       \
+  X(vkDestroyPipeline)                    \
+  X(vkDestroyPipelineCache)               \
+  X(vkDestroyPipelineLayout)              \
+  X(vkDestroyQueryPool)                   \
+  X(vkDestroyShaderModule)                \
+  X(vkDeviceWaitIdle)                     \
+  X(vkEndCommandBuffer)                   \
+  X(vkFreeMemory)                         \
+  X(vkGetBufferMemoryRequirements)        \
+  X(vkGetDeviceQueue)                     \
   X(vkGetPipelineExecutablePropertiesKHR) \
   X(vkGetPipelineExecutableStatisticsKHR) \
-  X(vkGetPipelineCacheData)         \
-  X(vkGetQueryPoolResults)          \
-  X(vkMapMemory)                    \
-  X(vkQueueSubmit)                  \
-  X(vkResetCommandPool)             \
-  X(vkResetFences)                  \
-  X(vkUpdateDescriptorSets)         \
+  X(vkGetPipelineCacheData)               \
+  X(vkGetQueryPoolResults)                \
+  X(vkMapMemory)                          \
+  X(vkQueueSubmit)                        \
+  X(vkResetCommandPool)                   \
+  X(vkResetFences)                        \
+  X(vkUpdateDescriptorSets)               \
   X(vkWaitForFences)
 
 #define VKTRAIN_MEMBER(name) PFN_##name name = nullptr;
@@ -93,7 +93,11 @@ struct DeviceFunctions {
 
 std::string_view to_string(VkResult result);
 
-// Throws DeviceError "<what>: <result>" unless the result is VK_SUCCESS.
+// What the user can do about it; a clause without a full stop.
+std::string_view way_out(VkResult result);
+
+// Throws DeviceError "<what>: <result>; <way out>" unless the result is VK_SUCCESS, a
+// DeviceLostError when the device is lost.
 void check(VkResult result, std::string_view what);
 
 using MessageHandler = std::function<void(std::string_view)>;

@@ -17,6 +17,9 @@ DeviceProfile profile_at_the_floor() {
   DeviceProfile profile;
   profile.max_shared_memory = 16 * 1024;
   profile.max_workgroup_invocations = 128;
+  profile.max_workgroup_size = {128, 128, 64};
+  profile.max_workgroup_count = {65535, 65535, 65535};
+  profile.storage_alignment = 256;
   profile.max_push_constants = 128;
   profile.max_storage_buffers = 8;
   return profile;
@@ -55,17 +58,24 @@ TEST(Floor, AcceptsADeviceThatIsExactlyAtIt) {
 }
 
 TEST(Floor, CollectsEveryReason) {
-  DeviceProfile profile;
+  DeviceProfile profile = profile_at_the_floor();
   profile.max_shared_memory = 16 * 1024 - 1;
   profile.max_workgroup_invocations = 127;
+  profile.max_workgroup_size[0] = 127;
+  profile.max_workgroup_count[1] = 65534;
+  profile.storage_alignment = 512;
   profile.max_push_constants = 127;
   profile.max_storage_buffers = 4;
-  EXPECT_THAT(refusal_reasons(profile, {1, 0, false}),
+  EXPECT_THAT(refusal_reasons(profile, {1, 0, false, false}),
               ElementsAre("Vulkan version: 1.0, 1.1 needed", "no compute queue",
+                          "no host-visible and coherent memory",
                           "storage buffers a stage: 4, 8 needed",
                           "bytes of shared memory: 16383, 16384 needed",
                           "invocations a workgroup: 127, 128 needed",
-                          "bytes of push constants: 127, 128 needed"));
+                          "bytes of push constants: 127, 128 needed",
+                          "invocations on a workgroup's first axis: 127, 128 needed",
+                          "workgroups on an axis: 65534, 65535 needed",
+                          "alignment of storage buffers: 512 bytes, at most 256 possible"));
 }
 
 TEST(Floor, AcceptsLaterVersions) {
