@@ -118,15 +118,17 @@ CONCAT = [named("stem", conv(6, 3, stride=2, padding=1)), TANH, named("narrow", 
 
 def case(name, description, optimizer, layers=SMALL, batch_size=64, steps=100, mean=0.1307,
          std=0.3081, l1=0.0, l2=0.0, excluded=(), label_smoothing=0.0, clip_norm=0.0,
-         evaluation_images=1000, disturbed_trainings=4):
+         evaluation_images=1000, disturbed_trainings=4, mixed_steps=0):
     """`excluded`: parameters and statistics that rounding alone moves; they get no checksum, and
-    the model that they belong to no evaluation."""
+    the model that they belong to no evaluation. `mixed_steps`: the file also has the losses of so
+    many steps in mixed precision."""
     loss = {key: value for key, value in (("label_smoothing", label_smoothing),
                                           ("clip_norm", clip_norm)) if value}
     return dict(case=name, description=description, layers=layers, mean=mean, std=std,
                 batch_size=batch_size, steps=steps, optimizer=optimizer,
                 penalty={"l1": l1, "l2": l2}, **loss, excluded=list(excluded),
-                evaluation_images=evaluation_images, disturbed_trainings=disturbed_trainings)
+                evaluation_images=evaluation_images, disturbed_trainings=disturbed_trainings,
+                mixed_steps=mixed_steps)
 
 
 def conv_case(name, description, optimizer, layers, **settings):
@@ -138,12 +140,12 @@ def conv_case(name, description, optimizer, layers, **settings):
 
 
 CASES = [
-    case("sgd", "Plain SGD.", sgd(0.05)),
+    case("sgd", "Plain SGD.", sgd(0.05), mixed_steps=20),
     case("sgd_momentum", "SGD with momentum.", sgd(0.009, momentum=0.9)),
     case("sgd_nesterov", "SGD with Nesterov momentum.", sgd(0.012, momentum=0.9, nesterov=True)),
     case("sgd_dampening", "SGD with momentum, dampening and weight decay; the first step is not "
          "dampened.", sgd(0.02, momentum=0.9, dampening=0.1, weight_decay=1e-3)),
-    case("adam", "Adam.", adam(0.0009)),
+    case("adam", "Adam.", adam(0.0009), mixed_steps=20),
     case("adam_weight_decay", "Adam, weight decay added to the gradient.",
          adam(0.0012, weight_decay=0.01)),
     case("adamw", "AdamW, decoupled weight decay.", adam(0.002, kind="adamw", weight_decay=0.01)),
@@ -209,7 +211,8 @@ CASES = [
               "own biases have none as they are still near to 0. conv_batch_norm has all of it.",
               adam(0.0001), B_CNN_10K, batch_size=64, mean=0.286, std=0.353,
               excluded=["0.bias", "1.bias", "1.running_mean", "4.bias", "5.bias",
-                        "5.running_mean", "8.bias", "9.bias", "9.running_mean"]),
+                        "5.running_mean", "8.bias", "9.bias", "9.running_mean"],
+              mixed_steps=20),
     conv_case("d-cnn-5x5-32-64-fc256-128", "The catalogue's network of this name and its SGD; "
               "batches of 16 instead of 64.", sgd(0.001), D_CNN, batch_size=16, mean=0.5, std=0.5,
               evaluation_images=128),
@@ -224,7 +227,7 @@ CASES = [
               "batch norm and evaluation have checksums.", sgd(0.05), CONV_BATCH_NORM),
     conv_case("conv_kinds", "Strided, dilated, grouped and depthwise convolutions, kernels that "
               "are not square, no bias, 1x1, global average pooling, leaky ReLU, SiLU, GELU.",
-              sgd(0.5, momentum=0.9), CONV_KINDS),
+              sgd(0.5, momentum=0.9), CONV_KINDS, mixed_steps=20),
     conv_case("conv_pooling", "Overlapping pooling windows with padding, dilation, and both ways "
               "to divide the mean.", sgd(0.01, momentum=0.9), POOLING),
     conv_case("conv_keras_same", "Keras's padding \"same\" where it is uneven: stride 2, kernels "

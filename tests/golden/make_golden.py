@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from cases import CASES
-from networks import build_model, build_optimizer
+from networks import build_model, build_optimizer, use_mixed_precision
 
 # A golden training must not hang on rounding: tests ask for 1e-4, and a ReLU whose input is nearly
 # 0, a maximum whose window holds two nearly equal values, or Adam on a gradient that is nearly 0,
@@ -75,11 +75,13 @@ def disturb(model, seed):
             module.register_forward_hook(add_noise)
 
 
-def train(spec, training_set, test_set, dtype, disturbance_seed=None):
+def train(spec, training_set, test_set, dtype, disturbance_seed=None, mixed=False):
     """One training in dtype; returns the model and what it did."""
     model = build_model(spec, dtype)
     if disturbance_seed is not None:
         disturb(model, disturbance_seed)
+    if mixed:
+        use_mixed_precision(model, spec["batch_size"])
     optimizer = build_optimizer(spec["optimizer"], model.parameters())
     kernels = [module.weight for module in model.children() if isinstance(module, nn.Linear)]
     penalty = spec["penalty"]
@@ -164,7 +166,7 @@ def checksum_difference(spec, model, model_f64):
 def contents(spec, model, run, run_f64):
     """The contents of a golden file."""
     file = {key: value for key, value in spec.items()
-            if key not in ("evaluation_images", "disturbed_trainings")}
+            if key not in ("evaluation_images", "disturbed_trainings", "mixed_steps")}
     for key in ("losses", "cross_entropy") if any(spec["penalty"].values()) else ("losses",):
         file[key] = [rounded(loss, 9) for loss in run[key]]
         file[f"{key}_f64"] = [rounded(loss, 12) for loss in run_f64[key]]
@@ -199,6 +201,13 @@ def to_text(file):
     return "{\n" + ",\n".join(members) + "\n}\n"
 
 
+def mixed_losses(spec, training_set, test_set):
+    """Of the first steps in mixed precision, whose sums are in float64 here."""
+    _, run = train({**spec, "steps": spec["mixed_steps"]}, training_set, test_set, torch.float64,
+                   mixed=True)
+    return [rounded(loss, 12) for loss in run["losses"]]
+
+
 def make(spec, training_set, test_set, folder):
     """Trains a case, reports how much rounding moves it, and writes its file if that is little."""
     model, run = train(spec, training_set, test_set, torch.float32)
@@ -218,7 +227,10 @@ def make(spec, training_set, test_set, folder):
     if max(differences) > CONDITION_LIMIT:
         print(f"  not written: the losses hang on rounding by more than {CONDITION_LIMIT}")
         return False
-    text = to_text(contents(spec, model, run, run_f64))
+    file = contents(spec, model, run, run_f64)
+    if spec["mixed_steps"]:
+        file["losses_mixed"] = mixed_losses(spec, training_set, test_set)
+    text = to_text(file)
     (folder / f"{spec['case']}.json").write_text(text, encoding="utf-8")
     return True
 

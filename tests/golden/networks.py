@@ -159,6 +159,57 @@ def build_model(spec, dtype):
     return model.to(dtype)
 
 
+# --- Mixed precision ------------------------------------------------------------------------------
+
+
+def to_half(values):
+    """Rounded to half floats, which end at 65504; in the type that they had."""
+    return values.clamp(-65504.0, 65504.0).half().to(values.dtype)
+
+
+class MixedProduct(torch.autograd.Function):
+    """product(x, weight) + bias of rounded operands; the gradient is rounded after scaling, too."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, product, scale):
+        ctx.save_for_backward(x, weight)
+        ctx.product, ctx.scale, ctx.has_bias = product, scale, bias is not None
+        y = product(to_half(x), to_half(weight))
+        if bias is None:
+            return y
+        return y + (bias if y.dim() == 2 else bias[:, None, None])
+
+    @staticmethod
+    def backward(ctx, dy):
+        dy = to_half(dy * ctx.scale) / ctx.scale
+        operands = [to_half(saved).detach().requires_grad_() for saved in ctx.saved_tensors]
+        with torch.enable_grad():
+            dx, dweight = torch.autograd.grad(ctx.product(*operands), operands, dy)
+        dbias = dy.sum([d for d in range(dy.dim()) if d != 1]) if ctx.has_bias else None
+        return dx, dweight, dbias, None, None
+
+
+def product_of(module):
+    """x and weight to y without bias; None for a module that computes in full precision."""
+    if isinstance(module, nn.Linear):
+        return nn.functional.linear
+    depthwise = module.groups > 1 and module.in_channels == module.groups
+    return None if depthwise else lambda x, weight: nn.functional.conv2d(
+        x, weight, None, module.stride, module.padding, module.dilation, module.groups)
+
+
+def use_mixed_precision(model, batch_size):
+    """From now on linear layers and convolutions compute as nn/precision.h says."""
+    scale = 16.0 * 2 ** math.ceil(math.log2(batch_size))
+    for module in model.children():
+        if type(module) not in (nn.Linear, nn.Conv2d):
+            continue
+        product = product_of(module)
+        if product:
+            module.forward = lambda x, m=module, f=product: MixedProduct.apply(x, m.weight, m.bias,
+                                                                               f, scale)
+
+
 # --- Optimizers -----------------------------------------------------------------------------------
 
 

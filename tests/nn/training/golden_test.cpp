@@ -305,6 +305,42 @@ INSTANTIATE_TEST_SUITE_P(Files, GoldenTest, ::testing::ValuesIn(golden_cases()),
                            return name;
                          });
 
+class MixedPrecisionTest : public GoldenTest {};
+
+TEST_P(MixedPrecisionTest, FollowsPyTorchWithRoundedOperands) {
+  constexpr double kMixedTolerance = 2e-4;
+  const json golden = load(GetParam());
+  const std::vector<double> losses = golden.at("losses_mixed"), full = golden.at("losses");
+  Experiment experiment = experiment_of(golden);
+  experiment.training.precision = Precision::mixed;
+  experiment.training.steps = static_cast<std::int64_t>(losses.size());
+  const FashionMnist data = load_fashion_mnist(find_fashion_mnist());
+  const std::int64_t images = experiment.training.steps * experiment.training.batch_size;
+  Trainer trainer(device(), {experiment}, first_images(data.train, images),
+                  first_images(data.test, 1));
+  trainer.load_parameters(0, initial_parameters(trainer.parameters(0)));
+  RecordingObserver observer;
+  trainer.train(observer);
+  ASSERT_EQ(observer.steps[0].size(), losses.size());
+  double worst = 0, worst_full = 0;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    worst = std::max(worst, std::fabs(observer.steps[0][i].loss / losses[i] - 1));
+    worst_full = std::max(worst_full, std::fabs(observer.steps[0][i].loss / full[i] - 1));
+  }
+  EXPECT_LE(worst, kMixedTolerance);
+  EXPECT_LE(worst, worst_full / 2);  // rounding the operands explains the difference
+  fmt::print("{}: losses differ by at most {:.2e} from PyTorch in mixed precision, {:.2e} in f32\n",
+             GetParam(), worst, worst_full);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, MixedPrecisionTest,
+                         ::testing::Values("sgd", "adam", "b-cnn-10k", "conv_kinds"),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
 TEST(Golden, EveryOptimizerHasACase) {
   std::map<std::string, int> cases;
   for (const std::string& name : golden_cases()) {
