@@ -19,13 +19,15 @@ namespace vktrain::app {
 struct ComputeOptions {
   std::string device = "auto";
   bool validate = false;
-  std::string limits;  // as runtime::read_limits takes it; empty: the device's own
+  std::string limits = {};  // as runtime::read_limits takes it; empty: the device's own
   std::string tune = "quick";
   double tune_budget = 2.0;  // seconds
 };
 
 // --limits, for commands that list or open devices.
 void add_limits_option(CLI::App& command, std::string& limits);
+// --device, --limits and --validate, for commands that choose no kernels.
+void add_device_options(CLI::App& command, ComputeOptions& options);
 void add_compute_options(CLI::App& command, ComputeOptions& options);
 
 class DeviceSession {
