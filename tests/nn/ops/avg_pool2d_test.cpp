@@ -20,23 +20,8 @@ ValueId global_pooling(Graph& graph, ValueId images, const Window2d&) {
 
 class AvgPool2dTest : public OpTest {
  protected:
-  // A mean of n numbers rounds n - 1 sums of at most n times the largest, and a quotient (2.5 units
-  // in Vulkan); a gradient sums quotients.
   static OpCase make_case(const Pool2dCase& p, std::uint64_t seed, const Pooling& pooling) {
-    OpCase c = pooling_case(p, seed, pooling);
-    c.tolerance = [](const Operation& operation, ValueId,
-                     const ReferenceMemory& memory) -> std::optional<Tolerance> {
-      if (const auto* forward = dynamic_cast<const AvgPool2d*>(&operation)) {
-        const Size2d kernel = forward->sizes().window.kernel;
-        const auto terms = static_cast<double>(kernel.height * kernel.width);
-        return Tolerance{.relative = 5, .absolute = terms * largest(memory[forward->x()])};
-      }
-      if (const auto* backward = dynamic_cast<const AvgPool2dBackward*>(&operation)) {
-        return Tolerance{.relative = 5, .absolute = 30 * largest(memory[backward->dy()])};
-      }
-      return std::nullopt;
-    };
-    return c;
+    return pooling_case(p, seed, pooling);
   }
 
   std::vector<float> output(const Pool2dCase& p, const Pooling& pooling,

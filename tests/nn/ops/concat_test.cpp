@@ -20,12 +20,6 @@ class ConcatTest : public OpTest {
     c.columns = columns;
     c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
     c.seed = seed;
-    // Nothing is computed: every bit must agree.
-    c.tolerance = [](const Operation& operation, ValueId,
-                     const ReferenceMemory&) -> std::optional<Tolerance> {
-      if (operation.kind() != "concat" && operation.kind() != "slice") return std::nullopt;
-      return Tolerance{.relative = 0};
-    };
     return c;
   }
 

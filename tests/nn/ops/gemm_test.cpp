@@ -12,6 +12,7 @@
 #include "nn/layers/linear.h"
 #include "nn/ops/gemm_variants.h"
 #include "runtime/error.h"
+#include "runtime/kernel.h"
 #include "tests/nn/ops/op_test.h"
 
 namespace vktrain::testing {
@@ -37,23 +38,6 @@ std::vector<Sizes> random_sizes(std::size_t count, std::uint64_t seed) {
   };
   while (all.size() < count) all.push_back({any(kBatches), any(kColumns), any(kColumns)});
   return all;
-}
-
-// Sums of K products add the roundings of partial sums, which grow like the square root of K;
-// activations pass an error on with at most the factor alpha.
-std::optional<Tolerance> gemm_tolerance(const Operation& operation, ValueId output,
-                                        const ReferenceMemory& memory) {
-  const auto* gemm = dynamic_cast<const Gemm*>(&operation);
-  if (!gemm) return std::nullopt;
-  const Shape a = memory.shape(gemm->a());
-  const auto k = static_cast<double>(gemm->form() == GemmForm::tn ? a[0] : a.elements_per_row());
-  if (output == gemm->epilogue().column_sum) {
-    return Tolerance{.relative = 8, .absolute = 4 * std::sqrt(k) * largest(memory[gemm->a()])};
-  }
-  double term = largest(memory[gemm->a()]) * largest(memory[gemm->b()]);
-  if (gemm->epilogue().bias != kNoValue) term += largest(memory[gemm->epilogue().bias]);
-  const double slope = std::max(1.0f, gemm->epilogue().activation.alpha);
-  return Tolerance{.relative = 8, .absolute = 4 * slope * std::sqrt(k) * (term + 1)};
 }
 
 // The baseline on GPUs, which runs on any device.
@@ -82,7 +66,6 @@ class GemmTest : public OpTest, public ::testing::WithParamInterface<Family> {
     c.columns = sizes.in;
     c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
     c.seed = seed;
-    c.tolerance = gemm_tolerance;
     c.build = [out = sizes.out, spec](Graph& graph, ValueId x) {
       const ValueId hidden = activation(graph, linear(graph, x, {.out = out}, "1"), spec, "2");
       return linear(graph, hidden, {.out = 3}, "3");
@@ -142,6 +125,20 @@ TEST_P(GemmTest, RunsTheKernelsItIsMeantToTest) {
   }
   EXPECT_EQ(names.contains("gemm_tiled"), GetParam() == Family::tiled);
   EXPECT_FALSE(names.contains("activation_forward") || names.contains("activation_backward"));
+}
+
+// The reference rounds the operands, too, so that the tolerance stays that of f32.
+TEST_P(GemmTest, MixedPrecisionMatchesReference) {
+  std::uint64_t seed = 300;
+  for (const Sizes& sizes : random_sizes(16, 11)) {
+    OpCase c = make_case(sizes, {Activation::tanh}, true, ++seed);
+    c.rewrite = [fused = seed % 2 == 0](Graph& graph) {
+      if (fused) fuse(graph);
+      set_precision(graph, Precision::mixed);
+    };
+    check(c);
+    if (HasFailure()) break;
+  }
 }
 
 // Without a backward pass the product applies them, too.
@@ -229,7 +226,6 @@ class GemmTilingTest : public OpTest, public ::testing::WithParamInterface<const
     c.batch = sizes.batch;
     c.columns = sizes.in;
     c.seed = seed;
-    c.tolerance = gemm_tolerance;
     c.build = [out = sizes.out](Graph& graph, ValueId x) {
       const ValueId hidden = linear(graph, x, {.out = out}, "1");
       return linear(graph, activation(graph, hidden, {Activation::tanh}, "2"), {.out = out}, "3");
@@ -274,6 +270,80 @@ INSTANTIATE_TEST_SUITE_P(Tilings, GemmTilingTest,
                            std::erase(name, ' ');
                            return name;
                          });
+
+class GemmMatrixTest : public OpTest {
+ protected:
+  void SetUp() override {
+    OpTest::SetUp();
+    if (device().profile().half_matrix[0] == 0) GTEST_SKIP() << "needs matrix units";
+    if (!runtime::has_shader("gemm_matrix")) {
+      GTEST_SKIP() << "the GLSL compiler of this build does not know cooperative matrices";
+    }
+  }
+
+  // Names without what depends on the sizes, "matrix 64x64".
+  std::vector<std::string> tilings() {
+    std::vector<std::string> names;
+    for (const GemmVariant& variant :
+         gemm_candidates(GemmForm::nn, {7, 7, 7}, device().profile(), Precision::mixed)) {
+      if (variant.shader == "gemm_matrix") names.push_back(variant.name);
+    }
+    return names;
+  }
+};
+
+// With and without whole tiles, split K, and the sums of A's columns.
+TEST_F(GemmMatrixTest, MatchesReference) {
+  std::uint64_t seed = 500;
+  const std::vector<std::string> names = tilings();
+  ASSERT_FALSE(names.empty());
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    for (const Sizes& sizes :
+         {Sizes{1, 1, 1}, {1030, 65, 17}, {129, 67, 200}, {130, 132, 260}, {256, 128, 128}}) {
+      OpCase c;
+      c.batch = sizes.batch;
+      c.columns = sizes.in;
+      c.seed = ++seed;
+      c.build = [out = sizes.out](Graph& graph, ValueId x) {
+        const ValueId hidden = linear(graph, x, {.out = out}, "1");
+        return linear(graph, activation(graph, hidden, {Activation::tanh}, "2"), {.out = out}, "3");
+      };
+      c.rewrite = [](Graph& graph) {
+        fuse(graph);
+        set_precision(graph, Precision::mixed);
+      };
+      c.kernel = name;
+      check(c);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// The proposal of every device has been tested without a tuner.
+TEST(GemmVariants, MatrixUnitsAreNeverProposedUntested) {
+  runtime::DeviceProfile profile;
+  profile.half_matrix = {16, 16, 16};
+  profile.subgroup_size = 32;
+  profile.max_workgroup_invocations = 1024;
+  profile.max_workgroup_size = {1024, 1024, 64};
+  profile.max_shared_memory = 49152;
+  const auto matrices = [&profile](Precision precision) {
+    std::size_t count = 0;
+    for (const GemmVariant& variant :
+         gemm_candidates(GemmForm::nt, {4096, 4096, 4096}, profile, precision)) {
+      if (variant.shader == "gemm_matrix") ++count;
+    }
+    return count;
+  };
+  for (const runtime::DeviceKind kind : {runtime::DeviceKind::cpu, runtime::DeviceKind::discrete}) {
+    profile.kind = kind;
+    EXPECT_NE(gemm_candidates(GemmForm::nt, {64, 64, 64}, profile, Precision::mixed).front().shader,
+              "gemm_matrix");
+    EXPECT_EQ(matrices(Precision::f32), 0u);
+    EXPECT_EQ(matrices(Precision::mixed), runtime::has_shader("gemm_matrix") ? 3u : 0u);
+  }
+}
 
 // A device with the least limits that Vulkan allows gets kernels within them only.
 TEST(GemmVariants, StayWithinTheDevicesLimits) {

@@ -1,6 +1,5 @@
 #include "tests/nn/ops/image_case.h"
 
-#include "nn/ops/reshape.h"
 #include "runtime/error.h"
 
 namespace vktrain::testing {
@@ -17,19 +16,6 @@ std::vector<ImageShape> odd_images(std::size_t count, std::uint64_t seed) {
     images.push_back({draw(65), draw(9), draw(12), draw(12)});
   }
   return images;
-}
-
-OpCase image_case(const ImageShape& image, std::uint64_t seed,
-                  std::function<ValueId(Graph&, ValueId x)> build) {
-  OpCase c;
-  c.batch = image.batch;
-  c.columns = image.columns();
-  c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
-  c.seed = seed;
-  c.build = [image, build = std::move(build)](Graph& graph, ValueId x) {
-    return flatten(graph, build(graph, reshape(graph, x, image.shape(), "image")), "flat");
-  };
-  return c;
 }
 
 std::string error_of(const std::function<void()>& statement) {

@@ -6,24 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "nn/check/image_case.h"
 #include "tests/nn/ops/op_test.h"
 
 namespace vktrain::testing {
 
-struct ImageShape {
-  std::int64_t batch, channels, height, width;
-
-  std::int64_t columns() const { return channels * height * width; }
-  nn::Shape shape() const { return {nn::kBatch, channels, height, width}; }
-};
+using nn::image_case;
+using nn::ImageShape;
 
 // Batches of 1 to 65, 1 to 9 channels, planes of 1 x 1 to 12 x 12, most of them no whole vec4; the
 // first ones fixed, the others drawn.
 std::vector<ImageShape> odd_images(std::size_t count, std::uint64_t seed);
-
-// A case whose x is seen as an image by `build`; what `build` makes is flattened.
-OpCase image_case(const ImageShape& image, std::uint64_t seed,
-                  std::function<nn::ValueId(nn::Graph&, nn::ValueId x)> build);
 
 // The message of the Error that the statement throws; empty if it throws none.
 std::string error_of(const std::function<void()>& statement);

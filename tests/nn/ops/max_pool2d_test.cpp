@@ -55,13 +55,13 @@ const T* only(const Graph& graph) {
 class MaxPool2dTest : public OpTest {
  protected:
   static OpCase make_case(const Pool2dCase& p, std::uint64_t seed) {
-    return with_tolerance(pooling_case(p, seed, pooling));
+    return pooling_case(p, seed, pooling);
   }
 
   // With the derivative of an activation before the pooling in the pooling's gradient.
   static OpCase make_fused_case(const Pool2dCase& p, std::uint64_t seed,
                                 const ActivationSpec& spec) {
-    OpCase c = with_tolerance(pooling_case(p, seed, pooling_after(spec)));
+    OpCase c = pooling_case(p, seed, pooling_after(spec));
     FusionOptions options = FusionOptions::none();
     options.max_pool2d_gradient = true;
     c.rewrite = [options](Graph& graph) { fuse(graph, options); };
@@ -79,21 +79,6 @@ class MaxPool2dTest : public OpTest {
       all.push_back(make_fused_case(p, seed, kActivations[seed % kActivations.size()]));
     }
     return all;
-  }
-
-  // The maximum is exact. A gradient sums as many terms as windows cover an element; the derivative
-  // of an activation cancels, and is at most 1.
-  static OpCase with_tolerance(OpCase c) {
-    c.tolerance = [](const Operation& operation, ValueId,
-                     const ReferenceMemory& memory) -> std::optional<Tolerance> {
-      if (operation.kind() == "max_pool2d") return Tolerance{.relative = 0};
-      const auto* backward = dynamic_cast<const MaxPool2dBackward*>(&operation);
-      if (backward == nullptr) return std::nullopt;
-      const double sum = 25 * largest(memory[backward->dy()]);
-      if (backward->gradient_output() == kNoValue) return Tolerance{.relative = 1, .absolute = sum};
-      return Tolerance{.relative = 4, .absolute = 2 * sum};
-    };
-    return c;
   }
 
   // y, winners and dx of one image of one channel, dy given.
@@ -147,7 +132,7 @@ TEST_F(MaxPool2dTest, MatchesReferenceWithTies) {
     Pool2dCase p = random_pool2d_case(rng, 2);
     if (seed >= 4) p = {9, 4, {6, 8}, kTile};
     SCOPED_TRACE(to_string(p));
-    check(with_tolerance(pooling_case(p, seed, pooling_after({Activation::relu}))));
+    check(pooling_case(p, seed, pooling_after({Activation::relu})));
   }
 }
 

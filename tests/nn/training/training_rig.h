@@ -5,11 +5,14 @@
 #include <map>
 #include <vector>
 
+#include "nn/check/synthetic_images.h"
 #include "nn/data/image_set.h"
 #include "nn/experiment/experiment.h"
 #include "nn/training/trainer.h"
 
 namespace vktrain::testing {
+
+using nn::noisy_images;
 
 // Keeps all that a training reports, by replica.
 class RecordingObserver : public nn::TrainObserver {
@@ -24,10 +27,6 @@ class RecordingObserver : public nn::TrainObserver {
   std::map<std::uint32_t, std::vector<nn::StepRecord>> steps;
   std::map<std::uint32_t, std::vector<nn::EpochMetrics>> epochs;
 };
-
-// Images of ten classes that a small network can learn: noise, and a bright pixel that tells the
-// class.
-nn::ImageSet noisy_images(std::int64_t count, std::int64_t side, std::uint64_t seed);
 
 // Flatten, linear 12, relu, linear 10 on images of side x side; adam, batches of 64, two epochs,
 // every step logged.

@@ -1,0 +1,17 @@
+#include "nn/check/catalogue.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace vktrain::nn {
+
+std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed) {
+  std::vector<CatalogueCase> all = product_catalogue(seed);
+  for (std::vector<CatalogueCase> part : {layer_catalogue(seed), step_catalogue(seed)}) {
+    std::ranges::move(part, std::back_inserter(all));
+  }
+  for (CatalogueCase& c : all) c.operation.replicas = 1;
+  return all;
+}
+
+}  // namespace vktrain::nn

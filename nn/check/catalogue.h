@@ -1,0 +1,27 @@
+// The fixed list of shapes that `vktrain check` runs every operation on: sizes that fill tiles and
+// vec4s and sizes that do not, and some of the built-in experiments.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nn/check/operation_case.h"
+
+namespace vktrain::nn {
+
+struct CatalogueCase {
+  std::string name;  // "65 x 33 -> 17, tanh, fused"
+  OperationCase operation;
+};
+
+// One replica each. The same seed gives the same inputs everywhere but for the last bit of what
+// goes through the platform's logarithm, sine and cosine; the reference gets the same inputs.
+std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed);
+
+// Its parts, each in a file of its own.
+std::vector<CatalogueCase> product_catalogue(std::uint64_t seed);  // GEMM and convolution
+std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed);    // other layers
+std::vector<CatalogueCase> step_catalogue(std::uint64_t seed);     // batch, loss, optimizers, ...
+
+}  // namespace vktrain::nn

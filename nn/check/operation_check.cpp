@@ -1,0 +1,361 @@
+#include "nn/check/operation_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "nn/check/comparison.h"
+#include "nn/ops/activation.h"
+
+namespace vktrain::nn {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return result;
+}
+
+// An operation of a case with the kernels that it could have.
+struct Asked {
+  const Operation* operation = nullptr;
+  std::string name;                     // of the row
+  std::vector<std::string> candidates;  // one that is empty where nothing was asked
+  std::vector<VariantQuestion> questions;
+
+  std::size_t candidate_at(std::size_t round) const {
+    return std::min(round, candidates.size() - 1);
+  }
+};
+
+std::string row_name(const Operation& operation, std::span<const VariantQuestion> questions) {
+  if (!questions.empty()) return questions.front().family;
+  std::string name(operation.kind());
+  std::replace(name.begin(), name.end(), '_', ' ');
+  if (const auto* forward = dynamic_cast<const ActivationForward*>(&operation)) {
+    return fmt::format("{} {}", name, to_string(forward->activation().kind));
+  }
+  if (const auto* backward = dynamic_cast<const ActivationBackward*>(&operation)) {
+    return fmt::format("{} {}", name, to_string(backward->activation().kind));
+  }
+  return name;
+}
+
+struct Lowered {
+  std::vector<PlannedDispatch> dispatches;
+  std::vector<VariantQuestion> questions;
+};
+
+Lowered lower(const Operation& operation, const CaseGraph& ops, std::int64_t batch,
+              const runtime::DeviceProfile& profile, const VariantChoices* choices = nullptr) {
+  Lowering lowering(ops.graph, ParameterLayout(ops.parameters), profile, batch, 1, choices);
+  operation.lower(lowering);
+  return {lowering.take_dispatches(), lowering.take_questions()};
+}
+
+// Operations that only name the same memory anew have no dispatch, and the chain's end neither.
+std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
+                       const runtime::DeviceProfile& profile) {
+  std::vector<Asked> all;
+  for (const auto& operation : ops.graph.operations()) {
+    Lowered lowered = lower(*operation, ops, batch, profile);
+    if (lowered.dispatches.empty()) continue;
+    Asked asked = {.operation = operation.get(),
+                   .name = row_name(*operation, lowered.questions),
+                   .candidates = {""},
+                   .questions = std::move(lowered.questions)};
+    if (!asked.questions.empty()) asked.candidates = asked.questions.front().candidates;
+    all.push_back(std::move(asked));
+  }
+  return all;
+}
+
+// Devices for which other kernels are made, with what those need.
+struct OtherDevice {
+  runtime::DeviceProfile profile;
+  std::string why_not;
+};
+
+std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own) {
+  const bool cpu = own.kind == runtime::DeviceKind::cpu;
+  OtherDevice gpu = {own, ""};
+  gpu.profile.kind = runtime::DeviceKind::discrete;
+  gpu.profile.max_workgroup_invocations = 1024;
+  gpu.profile.max_workgroup_size = {1024, 1024, 64};
+  gpu.profile.max_shared_memory = 65536;
+  gpu.why_not = cpu ? "for GPUs" : "needs a larger workgroup or more shared memory";
+  OtherDevice plain = {own, "for CPU drivers"};
+  plain.profile.kind = runtime::DeviceKind::cpu;
+  plain.profile.subgroup_shuffle = false;
+  if (cpu) plain.why_not = "for CPU drivers without shuffles in subgroups of 8";
+  OtherDevice lanes = plain;
+  lanes.profile.subgroup_shuffle = true;
+  lanes.profile.subgroup_size = 8;
+  lanes.profile.max_texel_elements = std::numeric_limits<std::uint64_t>::max();
+  lanes.profile.texel_alignment = 1;
+  lanes.why_not = cpu ? "needs subgroups of 8 with shuffles" : "for CPU drivers";
+  return {std::move(gpu), std::move(lanes), std::move(plain)};
+}
+
+// Rows in the order in which they were first met.
+class Rows {
+ public:
+  CheckRow& at(const std::string& operation, const std::string& candidate) {
+    const std::string variant = row_variant(candidate);
+    const auto [place, added] = index_.try_emplace({operation, variant}, rows_.size());
+    if (added) {
+      rows_.push_back({.group = "operation", .operation = operation, .variant = variant});
+    }
+    return rows_[place->second];
+  }
+  bool has(const std::string& operation, const std::string& candidate) const {
+    return index_.contains({operation, row_variant(candidate)});
+  }
+  std::vector<CheckRow> take() { return std::move(rows_); }
+
+ private:
+  std::vector<CheckRow> rows_;
+  std::map<std::pair<std::string, std::string>, std::size_t> index_;
+};
+
+void fail(CheckRow& row, const std::string& why) {
+  if (row.result != CheckResult::fail) row.why = why;
+  row.result = CheckResult::fail;
+}
+
+void add_discrepancy(CheckRow& row, const Discrepancy& d) {
+  if (!row.error) row.error.emplace();
+  Discrepancy worst;
+  worst.ulp = row.error->ulp;
+  worst.limit_ulp = row.error->limit_ulp;
+  if (row.error->limit_ulp == 0 || d.share() > worst.share()) {
+    row.error->ulp = d.ulp;
+    row.error->limit_ulp = d.limit_ulp;
+  }
+  row.error->relative = std::max(row.error->relative, d.relative);
+}
+
+// One case in as many rounds as the operation with the most kernels has kernels.
+class CaseCheck {
+ public:
+  CaseCheck(runtime::Device& device, const CheckOptions& options, const CatalogueCase& c,
+            Rows& rows)
+      : device_(&device),
+        options_(&options),
+        case_(&c),
+        rows_(&rows),
+        ops_(c.operation),
+        asked_(ask(ops_, c.operation.batch, device.profile())) {}
+
+  void run() {
+    std::size_t rounds = 0;
+    for (const Asked& asked : asked_) rounds = std::max(rounds, asked.candidates.size());
+    for (std::size_t round = 0; round < rounds; ++round) {
+      fresh_.clear();
+      for (const Asked& asked : asked_) {
+        if (round >= asked.candidates.size()) continue;
+        CheckRow& row = rows_->at(asked.name, asked.candidates[round]);
+        if (options_->wants(row)) fresh_[asked.operation] = &asked;
+      }
+      if (!fresh_.empty()) run_round(round);
+    }
+  }
+
+ private:
+  CheckRow& row_of(const Asked& asked, std::size_t round) {
+    return rows_->at(asked.name, asked.candidates[asked.candidate_at(round)]);
+  }
+
+  void run_round(std::size_t round) {
+    try {
+      const auto variants = compiling_variants(round);
+      if (!variants) return;
+      CaseRun run(*device_, ops_, case_->operation.batch, 1, 0, variants);
+      ReferenceMemory memory = reference_memory(ops_, case_->operation.batch, 0);
+      for (std::uint32_t i = 0; i < case_->operation.runs; ++i) {
+        run.run();
+        compare(round, run, memory);
+      }
+    } catch (const std::exception& error) {
+      for (const auto& [operation, asked] : fresh_)
+        fail(row_of(*asked, round), with_case(error.what()));
+    }
+    for (const auto& [operation, asked] : fresh_) ++row_of(*asked, round).cases;
+  }
+
+  void compare(std::size_t round, const CaseRun& run, ReferenceMemory& memory) {
+    const auto wanted = [this](const Operation& operation) { return fresh_.contains(&operation); };
+    for (const OutputComparison& output :
+         compare_operations(case_->operation, ops_, run, 0, memory, wanted)) {
+      CheckRow& row = row_of(*fresh_.at(output.operation), round);
+      add_discrepancy(row, output.worst);
+      if (!output.worst.within()) fail(row, with_case(to_string(output, ops_.graph)));
+    }
+    const std::optional<ValueId> wrong = wrong_padding(ops_, run, 0);
+    if (!wrong) return;
+    for (const auto& [operation, asked] : fresh_) {
+      if (std::ranges::count(operation->outputs(), *wrong) == 0) continue;
+      fail(row_of(*asked, round),
+           with_case(fmt::format("{}: the padding of rows is not 0 or not finite",
+                                 ops_.graph.value(*wrong).name)));
+    }
+  }
+
+  std::string with_case(std::string_view text) const {
+    return fmt::format("{}: {}", case_->name, text);
+  }
+
+  // The kernels of a round; an operation whose kernel does not compile takes another one, so that
+  // the rest of the graph can run, and its row fails. Null: it has none that compiles.
+  std::shared_ptr<const VariantChoices> compiling_variants(std::size_t round) {
+    VariantChoices choices;
+    for (const Asked& asked : asked_) choose(choices, asked, asked.candidate_at(round));
+    if (compile_all(choices)) return std::make_shared<const VariantChoices>(std::move(choices));
+    for (const Asked& asked : asked_) {
+      const std::string why = compile_error(asked, choices);
+      if (why.empty()) continue;
+      fail(row_of(asked, round), with_case(why));
+      fresh_.erase(asked.operation);
+      if (!choose_another(choices, asked)) return nullptr;
+    }
+    return std::make_shared<const VariantChoices>(std::move(choices));
+  }
+
+  static void choose(VariantChoices& choices, const Asked& asked, std::size_t candidate) {
+    for (const VariantQuestion& question : asked.questions) {
+      choices.answer(question.family, question.shape,
+                     question.candidates[std::min(candidate, question.candidates.size() - 1)]);
+    }
+  }
+
+  bool choose_another(VariantChoices& choices, const Asked& asked) {
+    for (std::size_t i = 0; i < asked.candidates.size(); ++i) {
+      choose(choices, asked, i);
+      if (compile_error(asked, choices).empty()) return true;
+    }
+    return false;
+  }
+
+  std::vector<runtime::KernelKey> kernels_of(const Asked& asked, const VariantChoices& choices) {
+    std::vector<runtime::KernelKey> keys;
+    for (const PlannedDispatch& dispatch :
+         lower(*asked.operation, ops_, case_->operation.batch, device_->profile(), &choices)
+             .dispatches) {
+      keys.push_back({dispatch.shader, dispatch.constants});
+    }
+    return keys;
+  }
+
+  bool compile_all(const VariantChoices& choices) {
+    std::vector<runtime::KernelKey> keys;
+    for (const Asked& asked : asked_) {
+      std::ranges::move(kernels_of(asked, choices), std::back_inserter(keys));
+    }
+    try {
+      device_->kernels().prepare(keys);
+      return true;
+    } catch (const std::exception&) {  // comes again where it belongs to an operation
+      return false;
+    }
+  }
+
+  std::string compile_error(const Asked& asked, const VariantChoices& choices) {
+    for (const runtime::KernelKey& key : kernels_of(asked, choices)) {
+      std::string why;
+      if (!device_->kernels().try_prepare(key, &why)) return why;
+    }
+    return {};
+  }
+
+  runtime::Device* device_;
+  const CheckOptions* options_;
+  const CatalogueCase* case_;
+  Rows* rows_;
+  CaseGraph ops_;
+  std::vector<Asked> asked_;
+  std::map<const Operation*, const Asked*> fresh_;  // whose results count in this round
+};
+
+// Kernels that other devices would get.
+void add_skipped(Rows& rows, const CaseGraph& ops, std::int64_t batch,
+                 const runtime::DeviceProfile& own) {
+  for (const OtherDevice& other : other_devices(own)) {
+    for (const Asked& asked : ask(ops, batch, other.profile)) {
+      for (const std::string& candidate : asked.candidates) {
+        if (rows.has(asked.name, candidate)) continue;
+        CheckRow& row = rows.at(asked.name, candidate);
+        row.result = CheckResult::skipped;
+        row.why = other.why_not;
+      }
+    }
+  }
+}
+
+std::vector<CheckRow> wanted_rows(Rows& rows, const CheckOptions& options) {
+  std::vector<CheckRow> all = rows.take();
+  std::erase_if(all, [&](const CheckRow& row) { return !options.wants(row); });
+  return all;
+}
+
+}  // namespace
+
+bool CheckOptions::wants(const CheckRow& row) const {
+  return lower(row.name()).find(lower(filter)) != std::string::npos;
+}
+
+std::string row_variant(const std::string& candidate) {
+  constexpr std::string_view kSplit = " split ";
+  const std::size_t place = candidate.find(kSplit);
+  if (place == std::string::npos) return candidate;
+  const std::size_t end = candidate.find_first_not_of("0123456789", place + kSplit.size());
+  return candidate.substr(0, place + kSplit.size() - 1) +
+         (end == std::string::npos ? "" : candidate.substr(end));
+}
+
+std::vector<CheckRow> list_operations(const runtime::Device& device, const CheckOptions& options,
+                                      std::span<const CatalogueCase> catalogue) {
+  Rows rows;
+  for (const CatalogueCase& c : catalogue) {
+    const CaseGraph ops(c.operation);
+    for (const Asked& asked : ask(ops, c.operation.batch, device.profile())) {
+      for (const std::string& candidate : asked.candidates) ++rows.at(asked.name, candidate).cases;
+    }
+  }
+  for (const CatalogueCase& c : catalogue) {
+    add_skipped(rows, CaseGraph(c.operation), c.operation.batch, device.profile());
+  }
+  return wanted_rows(rows, options);
+}
+
+std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptions& options,
+                                       std::span<const CatalogueCase> catalogue) {
+  Rows rows;
+  for (const CatalogueCase& c : catalogue) {
+    options.progress(c.name);
+    try {
+      CaseCheck(device, options, c, rows).run();
+    } catch (const std::exception& error) {  // it cannot even be planned
+      fail(rows.at("plan", ""), fmt::format("{}: {}", c.name, error.what()));
+    }
+  }
+  for (const CatalogueCase& c : catalogue) {
+    add_skipped(rows, CaseGraph(c.operation), c.operation.batch, device.profile());
+  }
+  std::vector<CheckRow> all = wanted_rows(rows, options);
+  for (CheckRow& row : all) {
+    if (row.cases > 0 || row.result != CheckResult::pass) continue;
+    row.result = CheckResult::skipped;
+    row.why = "no case with it could run, because other kernels failed";
+  }
+  return all;
+}
+
+}  // namespace vktrain::nn

@@ -1,0 +1,42 @@
+// The first part of `vktrain check`: every operation of the catalogue in every variant that the
+// device offers, against the double-precision references.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nn/check/catalogue.h"
+#include "nn/check/report.h"
+
+namespace vktrain::nn {
+
+struct CheckOptions {
+  // Rows whose name contains it, without regard to case; empty: all.
+  std::string filter = "";
+  std::uint64_t seed = 1;
+  // Called before each piece of work with what comes next; what it throws ends the check.
+  std::function<void(std::string_view)> on_progress = nullptr;
+
+  bool wants(const CheckRow& row) const;
+  void progress(std::string_view what) const {
+    if (on_progress) on_progress(what);
+  }
+};
+
+// The rows that check_operations will fill, as the catalogue meets them. Those of variants that
+// only another device would get are skipped ones and say why.
+std::vector<CheckRow> list_operations(const runtime::Device& device, const CheckOptions& options,
+                                      std::span<const CatalogueCase> catalogue);
+// What fails is told in its row, and the check goes on.
+std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptions& options,
+                                       std::span<const CatalogueCase> catalogue);
+
+// The row that a candidate belongs to. Numbers of splits depend on the shape: "tiled 64x64 by 8x4
+// split" of "tiled 64x64 by 8x4 split 12".
+std::string row_variant(const std::string& candidate);
+
+}  // namespace vktrain::nn
