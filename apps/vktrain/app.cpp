@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/vktrain/bench_command.h"
+#include "apps/vktrain/check_command.h"
 #include "apps/vktrain/data_command.h"
 #include "apps/vktrain/devices_command.h"
 #include "apps/vktrain/evaluate_command.h"
@@ -59,6 +60,7 @@ int run_command(std::span<const std::string> arguments, Console& console) {
   add_bench_command(app, console);
   add_experiments_command(app, console);
   add_devices_command(app, console);
+  add_check_command(app, console);
   add_kernels_command(app, console);
   add_data_command(app, console);
 

@@ -8,7 +8,8 @@ namespace vktrain::app {
 struct Console {
   std::ostream& out;
   std::ostream& err;
-  int columns = 0;  // width of the terminal that `out` is; 0: not a terminal
+  int columns = 0;      // width of the terminal that `out` is; 0: not a terminal
+  int err_columns = 0;  // the same of `err`
 };
 
 }  // namespace vktrain::app

@@ -18,13 +18,17 @@ void add_limits_option(CLI::App& command, std::string& limits) {
       ->type_name("minimum|FILE.json");
 }
 
-void add_compute_options(CLI::App& command, ComputeOptions& options) {
+void add_device_options(CLI::App& command, ComputeOptions& options) {
   command.add_option("--device", options.device, "auto, an index, or a part of the device's name")
       ->capture_default_str()
       ->type_name("DEVICE");
   add_limits_option(command, options.limits);
   command.add_flag("--validate", options.validate,
                    "Run under the Khronos validation layer; fail on any message of it");
+}
+
+void add_compute_options(CLI::App& command, ComputeOptions& options) {
+  add_device_options(command, options);
   command
       .add_option("--tune", options.tune,
                   "Measure which kernels are fastest here, and remember them: not, within the "

@@ -10,11 +10,11 @@
 
 namespace {
 
-int terminal_columns() {
+int terminal_columns(int descriptor) {
   constexpr int kUsual = 80;
-  if (::isatty(STDOUT_FILENO) == 0) return 0;
+  if (::isatty(descriptor) == 0) return 0;
   winsize size{};
-  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  const bool known = ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
   return known ? size.ws_col : kUsual;
 }
 
@@ -22,6 +22,7 @@ int terminal_columns() {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  vktrain::app::Console console{std::cout, std::cerr, terminal_columns()};
+  vktrain::app::Console console{std::cout, std::cerr, terminal_columns(STDOUT_FILENO),
+                                terminal_columns(STDERR_FILENO)};
   return vktrain::app::run(arguments, console);
 }

@@ -1,0 +1,217 @@
+#include "apps/vktrain/check_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/vktrain/check_table.h"
+#include "apps/vktrain/device_session.h"
+#include "apps/vktrain/interrupt.h"
+#include "apps/vktrain/saved_run.h"
+#include "apps/vktrain/version.h"
+#include "nn/check/conformance.h"
+#include "nn/check/report_json.h"
+#include "runtime/atomic_file.h"
+#include "runtime/error.h"
+
+namespace vktrain::app {
+namespace {
+
+struct CheckCommandOptions {
+  ComputeOptions compute;
+  std::string format = "table";
+  std::optional<std::string> output;
+  std::vector<std::string> compare;  // two files, or none
+  std::string filter;
+  bool list = false;
+  std::uint64_t seed = 1;
+};
+
+// A line on the terminal that is rewritten in place, at most ten times a second.
+class LiveLine {
+ public:
+  explicit LiveLine(Console& console) : console_(console) {}
+  ~LiveLine() { clear(); }
+  LiveLine(const LiveLine&) = delete;
+  LiveLine& operator=(const LiveLine&) = delete;
+
+  void show(std::string_view text) {
+    constexpr std::chrono::milliseconds kInterval(100);
+    const auto now = std::chrono::steady_clock::now();
+    if (console_.err_columns == 0 || now < last_ + kInterval) return;
+    clear();
+    console_.err << text.substr(0, static_cast<std::size_t>(console_.err_columns - 1));
+    console_.err.flush();
+    last_ = now;
+    standing_ = true;
+  }
+
+ private:
+  void clear() {
+    if (standing_) console_.err << "\r\x1b[K";
+    standing_ = false;
+  }
+
+  Console& console_;
+  std::chrono::steady_clock::time_point last_{};
+  bool standing_ = false;
+};
+
+// What messages of the validation layer came while the device was open, as a row.
+nn::CheckRow validation_row(DeviceSession& session) {
+  nn::CheckRow row;
+  row.group = "device";
+  row.operation = "validation layer";
+  row.cases = 1;
+  try {
+    session.close();
+  } catch (const Error& error) {
+    row.result = nn::CheckResult::fail;
+    row.why = error.what();
+  }
+  return row;
+}
+
+nn::DeviceReport check_one(const CheckCommandOptions& options, const std::string& selector,
+                           const InterruptGuard& guard, Console& console) {
+  ComputeOptions compute = options.compute;
+  compute.device = selector;
+  compute.tune = "off";  // every kernel is run, whatever the fastest is
+  DeviceSession session(compute, console.err);
+  nn::CheckOptions check = {.filter = options.filter, .seed = options.seed};
+  nn::DeviceReport report;
+  if (options.list) {
+    report.profile = session.device().profile();
+    report.rows = nn::list_conformance(session.device(), check);
+    return report;
+  }
+  LiveLine line(console);
+  check.on_progress = [&](std::string_view what) {
+    if (guard.interrupted()) throw Interrupted("interrupted; nothing was written.");
+    line.show(what);
+  };
+  report = nn::check_conformance(session.device(), check);
+  if (compute.validate) report.rows.push_back(validation_row(session));
+  return report;
+}
+
+// All devices in their order; those that cannot be used have no rows.
+std::vector<nn::DeviceReport> check_all(const CheckCommandOptions& options,
+                                        const InterruptGuard& guard, Console& console) {
+  std::vector<nn::DeviceReport> reports;
+  for (const runtime::DeviceProfile& profile : runtime::list_devices()) {
+    if (profile.usable()) {
+      reports.push_back(check_one(options, std::to_string(profile.index), guard, console));
+    } else {
+      reports.emplace_back().profile = profile;
+    }
+  }
+  if (std::ranges::none_of(reports, [](const auto& r) { return r.profile.usable(); })) {
+    runtime::choose_device(runtime::list_devices(), "auto");  // throws, with all the reasons
+  }
+  return reports;
+}
+
+std::string text_of(const CheckCommandOptions& options,
+                    const std::vector<nn::DeviceReport>& reports) {
+  if (options.format == "json") return nn::check_json(program_info(), options.seed, reports);
+  std::string text;
+  for (const nn::DeviceReport& report : reports) {
+    if (!text.empty()) text += "\n";
+    text += options.list ? check_list(report.rows) : check_table(report);
+  }
+  return text;
+}
+
+// Throws Error when a row failed, after the report is where it belongs.
+void require_no_failure(const std::vector<nn::DeviceReport>& reports) {
+  std::size_t failed = 0, rows = 0;
+  const nn::CheckRow* first = nullptr;
+  for (const nn::DeviceReport& report : reports) {
+    rows += report.rows.size();
+    failed += report.count(nn::CheckResult::fail);
+    const auto found = std::ranges::find(report.rows, nn::CheckResult::fail, &nn::CheckRow::result);
+    if (!first && found != report.rows.end()) first = &*found;
+  }
+  if (!first) return;
+  throw Error(fmt::format("{} of {} rows failed, the first: {}: {}", failed, rows, first->name(),
+                          first->why));
+}
+
+void compare(const CheckCommandOptions& options, Console& console) {
+  const nn::ReportComparison comparison = nn::compare_reports(
+      nn::read_check_json(options.compare.at(0)), nn::read_check_json(options.compare.at(1)));
+  console.out << comparison_table(comparison);
+  if (comparison.one_fails) {
+    throw Error("one of the reports has failures where the other one passes; see the rows above");
+  }
+}
+
+void check_combination(const CheckCommandOptions& options) {
+  if (options.output) require_folder_of(*options.output, "--output");
+  if (!options.compare.empty() && (options.list || options.output || !options.filter.empty())) {
+    throw UsageError("--compare only reads two reports; leave out --list, --filter and --output");
+  }
+}
+
+void run_check(const CheckCommandOptions& options, Console& console) {
+  check_combination(options);
+  if (!options.compare.empty()) return compare(options, console);
+  const InterruptGuard guard;
+  std::vector<nn::DeviceReport> reports;
+  if (options.compute.device == "all") {
+    reports = check_all(options, guard, console);
+  } else {
+    reports.push_back(check_one(options, options.compute.device, guard, console));
+  }
+  if (std::ranges::all_of(reports, [](const auto& r) { return r.rows.empty(); })) {
+    throw UsageError(
+        fmt::format("--filter '{}' leaves no row; --list shows the names of all", options.filter));
+  }
+  const std::string text = text_of(options, reports);
+  if (options.output) {
+    write_file_atomically(*options.output, text);
+  } else {
+    console.out << text;
+  }
+  require_no_failure(reports);
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& app, Console& console) {
+  auto options = std::make_shared<CheckCommandOptions>();
+  CLI::App* command = app.add_subcommand(
+      "check", "Check that a device computes and trains correctly, and what it can do");
+  add_device_options(*command, options->compute);
+  command->get_option("--device")
+      ->description("all, auto, an index, or a part of the device's name");
+  command->add_option("--format", options->format, "How to print the report")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str()
+      ->type_name("table|json");
+  command->add_option("--output", options->output, "Write the report to this file instead")
+      ->type_name("FILE");
+  command
+      ->add_option("--compare", options->compare,
+                   "Show where two reports in JSON differ, instead of checking")
+      ->expected(2)
+      ->type_name("FILE FILE");
+  command
+      ->add_option("--filter", options->filter,
+                   "Only rows with this text in 'part: operation, variant'")
+      ->type_name("TEXT");
+  command->add_flag("--list", options->list, "List the rows without running them");
+  command->add_option("--seed", options->seed, "Of the random inputs")
+      ->capture_default_str()
+      ->type_name("N");
+  command->callback([options, &console] { run_check(*options, console); });
+}
+
+}  // namespace vktrain::app

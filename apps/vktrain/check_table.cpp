@@ -1,0 +1,75 @@
+#include "apps/vktrain/check_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "apps/vktrain/text.h"
+
+namespace vktrain::app {
+namespace {
+
+std::string notes_of(const nn::CheckRow& row) {
+  return row.result == nn::CheckResult::fail ? "see below" : row.why;
+}
+
+std::string rounded(double value) { return fmt::format("{:.3g}", value); }
+
+std::string rows_text(const nn::DeviceReport& report) {
+  TextTable table({{"part"},
+                   {"operation"},
+                   {"variant"},
+                   {"cases", Align::right},
+                   {"worst ULP", Align::right},
+                   {"limit", Align::right},
+                   {"relative", Align::right},
+                   {"result"},
+                   {""}});
+  for (const nn::CheckRow& row : report.rows) {
+    table.add_row({row.group, row.operation, row.variant.empty() ? "-" : row.variant,
+                   std::to_string(row.cases), row.error ? rounded(row.error->ulp) : "-",
+                   row.error ? rounded(row.error->limit_ulp) : "-",
+                   row.error ? rounded(row.error->relative) : "-",
+                   std::string(to_string(row.result)), notes_of(row)});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+std::string check_table(const nn::DeviceReport& report) {
+  const runtime::DeviceProfile& device = report.profile;
+  std::string text =
+      fmt::format("{}, {} {}\n", device.name, device.driver_name, device.driver_info);
+  if (!device.usable()) {
+    return text + fmt::format("skipped: {}\n", fmt::join(device.refused, "; "));
+  }
+  text += "\n" + rows_text(report);
+  text += fmt::format("\n{} rows: {} passed, {} failed, {} skipped\n", report.rows.size(),
+                      report.count(nn::CheckResult::pass), report.count(nn::CheckResult::fail),
+                      report.count(nn::CheckResult::skipped));
+  for (const nn::CheckRow& row : report.rows) {
+    if (row.result == nn::CheckResult::fail)
+      text += fmt::format("FAIL {}\n  {}\n", row.name(), row.why);
+  }
+  return text;
+}
+
+std::string check_list(std::span<const nn::CheckRow> rows) {
+  TextTable table({{"part"}, {"operation"}, {"variant"}, {"cases", Align::right}, {""}});
+  for (const nn::CheckRow& row : rows) {
+    table.add_row({row.group, row.operation, row.variant.empty() ? "-" : row.variant,
+                   std::to_string(row.cases), row.why});
+  }
+  return table.text();
+}
+
+std::string comparison_table(const nn::ReportComparison& comparison) {
+  if (comparison.differences.empty()) return "The reports do not differ.\n";
+  TextTable table({{"what"}, {"first"}, {"second"}});
+  for (const nn::ReportDifference& difference : comparison.differences) {
+    table.add_row({difference.what, difference.first, difference.second});
+  }
+  return table.text();
+}
+
+}  // namespace vktrain::app
