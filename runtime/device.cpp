@@ -84,7 +84,7 @@ DeviceProfile within_limits(const DeviceProfile& device,
 }  // namespace
 
 Device::Impl::Impl(const DeviceOptions& options)
-    : instance(options.validate, options.on_validation_message) {
+    : instance(options.validate, options.on_validation_message, options.checks) {
   const std::vector<VkPhysicalDevice> devices = instance.physical_devices();
   const std::vector<DeviceProfile> profiles = query_profiles(instance, devices);
   profile = within_limits(choose_device(profiles, options.selector), options.limits);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/profile_limits.h"
+#include "runtime/validation_checks.h"
 
 namespace vktrain::runtime {
 
@@ -34,7 +35,8 @@ struct DeviceOptions {
   std::string selector = "auto";
   // What the device is held to; without a value what the variable VKTRAIN_LIMITS says.
   std::optional<ProfileLimits> limits = std::nullopt;
-  bool validate = false;  // Khronos validation layer with synchronization validation
+  bool validate = false;  // Khronos validation layer
+  ValidationChecks checks = ValidationChecks::synchronization;
   // Called with each message of the layer, from any thread, also while the device is being closed.
   std::function<void(std::string_view)> on_validation_message = nullptr;
   // Keep compiled pipelines in the user's cache (runtime/user_cache.h) from run to run.

@@ -84,7 +84,31 @@ VkDebugUtilsMessengerCreateInfoEXT messenger_info(MessageLog& log) {
   return info;
 }
 
+std::vector<VkValidationFeatureEnableEXT> enabled_features(ValidationChecks checks) {
+  switch (checks) {
+    case ValidationChecks::core:
+      return {};
+    case ValidationChecks::synchronization:
+      return {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    case ValidationChecks::gpu_assisted:
+      // It takes one more descriptor set, which must be kept free for it.
+      return {VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT,
+              VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_RESERVE_BINDING_SLOT_EXT};
+    case ValidationChecks::best_practices:
+      return {VK_VALIDATION_FEATURE_ENABLE_BEST_PRACTICES_EXT};
+  }
+  return {};
+}
+
 }  // namespace
+
+std::optional<ValidationChecks> parse_validation_checks(std::string_view text) {
+  if (text == "core") return ValidationChecks::core;
+  if (text == "sync") return ValidationChecks::synchronization;
+  if (text == "gpu") return ValidationChecks::gpu_assisted;
+  if (text == "best-practices") return ValidationChecks::best_practices;
+  return std::nullopt;
+}
 
 std::string_view to_string(VkResult result) {
   switch (result) {
@@ -168,18 +192,19 @@ std::vector<std::string> MessageLog::messages() const {
 }
 
 // Delegates, so that the destructor also runs when this body throws.
-Instance::Instance(bool validate, MessageHandler handler) : Instance(std::move(handler), validate) {
+Instance::Instance(bool validate, MessageHandler handler, ValidationChecks checks)
+    : Instance(std::move(handler), validate) {
   open_loader();
   if (validate_ && !has_layer(kValidationLayer)) {
     throw DeviceError(
         "the Vulkan validation layer (VK_LAYER_KHRONOS_validation) is not installed: on Debian and "
         "Ubuntu `apt install vulkan-validationlayers`, or run without validation");
   }
-  create();
+  create(checks);
   if (instance_ != VK_NULL_HANDLE) load_functions();
 }
 
-void Instance::create() {
+void Instance::create(ValidationChecks checks) {
   VkApplicationInfo application{};
   application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
   application.pApplicationName = "vktrain";
@@ -195,12 +220,11 @@ void Instance::create() {
     info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
   }
 
-  const VkValidationFeatureEnableEXT enabled[] = {
-      VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+  const std::vector<VkValidationFeatureEnableEXT> enabled = enabled_features(checks);
   VkValidationFeaturesEXT features{};
   features.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
-  features.enabledValidationFeatureCount = 1;
-  features.pEnabledValidationFeatures = enabled;
+  features.enabledValidationFeatureCount = static_cast<std::uint32_t>(enabled.size());
+  features.pEnabledValidationFeatures = enabled.data();
   // Chained into the instance, the messenger also hears vkCreateInstance and vkDestroyInstance.
   VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(log_);
   messenger.pNext = &features;

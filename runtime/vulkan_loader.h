@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/validation_checks.h"
+
 namespace vktrain::runtime {
 
 #define VKTRAIN_INSTANCE_FUNCTIONS(X)         \
@@ -120,7 +122,8 @@ class Instance {
  public:
   // Throws DeviceError when the loader or the layer is missing; both messages say what to install.
   // An instance without any driver is valid and lists no devices.
-  explicit Instance(bool validate, MessageHandler handler = nullptr);
+  explicit Instance(bool validate, MessageHandler handler = nullptr,
+                    ValidationChecks checks = ValidationChecks::synchronization);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -133,7 +136,7 @@ class Instance {
 
  private:
   Instance(MessageHandler handler, bool validate) : validate_(validate), log_(std::move(handler)) {}
-  void create();
+  void create(ValidationChecks checks);
   void load_functions();
 
   bool validate_;

@@ -1,8 +1,9 @@
 // A device for GPU tests, opened once per test program with the validation layer, and a fixture
 // that fails a test on every message of the layer.
 //
-// VKTRAIN_TEST_DEVICE chooses the device (default "auto"); VKTRAIN_TEST_VALIDATION=0 turns the
-// layer off where it is not installed or too slow.
+// VKTRAIN_TEST_DEVICE chooses the device (default "auto"); VKTRAIN_TEST_VALIDATION what the layer
+// checks (core, sync, gpu, best-practices; default sync), or with 0 turns it off where it is not
+// installed or too slow.
 #pragma once
 
 #include <gtest/gtest.h>
