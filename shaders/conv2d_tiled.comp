@@ -120,7 +120,8 @@ void main() {
     Pixel pixel = find_pixel(min(tile_column() + lane() % TILE, p.n - 1));
     for (uint k0 = 0; k0 < p.k; k0 += DEPTH) {
         load_weights(k0);
-        [[unroll]] for (uint part = 0; part < TILE * DEPTH / 64; ++part) {
+        // Without [[unroll]]: SwiftShader would take minutes and gigabytes to compile it.
+        for (uint part = 0; part < TILE * DEPTH / 64; ++part) {
             uint k = part * (64 / TILE) + lane() / TILE;
             put_b(k, lane() % TILE, operand(gather(pixel, k0 + k), p.scale));
         }
