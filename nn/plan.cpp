@@ -81,8 +81,11 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
     Lowering lowering(graph, parameters, device, options.batch, options.replicas,
                       options.variants.get());
     operation->lower(lowering);
-    for (VariantQuestion& question : lowering.take_questions()) add_question(std::move(question));
     PlannedOperation planned;
+    for (VariantQuestion& question : lowering.take_questions()) {
+      planned.asked.emplace_back(question.family, question.shape);
+      add_question(std::move(question));
+    }
     planned.dispatches = lowering.take_dispatches();
     for (std::int64_t size : lowering.take_scratches()) {
       planned.scratches.push_back({-1, size * options.replicas});

@@ -31,6 +31,7 @@ struct Placement {
 
 struct PlannedOperation {
   std::vector<PlannedDispatch> dispatches;
+  std::vector<VariantChoices::Key> asked;  // the questions whose answers decided the dispatches
   std::vector<Placement> scratches;
 };
 

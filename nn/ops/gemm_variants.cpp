@@ -164,8 +164,13 @@ std::vector<GemmVariant> tiled_variants(const GemmSizes& sizes,
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device) {
   if (device.kind != runtime::DeviceKind::cpu) return tiled_variants(sizes, device);
-  // The others are two to seven times as slow there, and would only take the tuner's time.
-  if (can_shuffle(device)) return shuffle_variants(form, sizes);
+  if (can_shuffle(device)) {
+    std::vector<GemmVariant> variants = shuffle_variants(form, sizes);
+    // Two to seven times as slow there: it would only take the tuner's time.
+    variants.push_back(register_variant(form, sizes));
+    variants.back().last_resort = true;
+    return variants;
+  }
   return {register_variant(form, sizes),
           tiled_variant(kSmallestTiling, sizes, form == GemmForm::tn)};
 }

@@ -24,14 +24,16 @@ struct GemmVariant {
   bool rows_first = false;   // workgroups count down the rows of C (x), then along its columns (y)
   std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
+  // Far slower here than the others, which are not on every device: taken where those fail.
+  bool last_resort = false;
   std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 7 on
 };
 
 // The kernels within the device's limits, the proposal first: register tiles on CPU drivers (by
-// shuffles where a subgroup has 8 lanes), shared-memory tiles elsewhere, the largest first that
-// fill the device. K is split where M x N has too few tiles for that, on CPU drivers only for the
-// weight gradient (tn). The list never depends on the number of replicas, so that a replica's bits
-// equal those of a single run.
+// shuffles where a subgroup has 8 lanes, others as the last resort), shared-memory tiles elsewhere,
+// the largest first that fill the device. K is split where M x N has too few tiles for that, on CPU
+// drivers only for the weight gradient (tn). The list never depends on the number of replicas, so
+// that a replica's bits equal those of a single run.
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device);
 

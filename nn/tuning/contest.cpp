@@ -13,6 +13,7 @@
 #include "nn/reference/reference_memory.h"
 #include "nn/tuning/measure.h"
 #include "nn/tuning/single_operation.h"
+#include "runtime/error.h"
 
 namespace vktrain::nn {
 namespace {
@@ -55,11 +56,16 @@ class Runner {
   Executable executable_;
 };
 
-// Compiles what all candidates need, at once. What fails is told when its candidate runs.
+// The first candidates, without the last resorts.
+std::span<const std::string> contenders(const VariantQuestion& question) {
+  return std::span(question.candidates).first(question.candidates.size() - question.last_resorts);
+}
+
+// Compiles what all contenders need, at once. What fails is told when its candidate runs.
 void compile(runtime::Device& device, const SingleOperation& single,
              const VariantQuestion& question) {
   std::vector<runtime::KernelKey> keys;
-  for (const std::string& candidate : question.candidates) {
+  for (const std::string& candidate : contenders(question)) {
     PlanOptions options;
     options.variants = forced(question, candidate);
     const Plan plan(single.graph, ParameterLayout(single.parameters), device.profile(), options);
@@ -87,14 +93,17 @@ class Contest {
         runs_(question.candidates.size()),
         trials_(question.candidates.size()) {
     times_.seconds.resize(question.candidates.size());
+    times_.problems.resize(question.candidates.size());
   }
 
   ContestTimes run() {
     try {
       compile(*device_, *single_, *question_);
+    } catch (const DeviceLostError&) {
+      throw;
     } catch (const std::exception&) {  // comes again in start(), where it belongs to a candidate
     }
-    for (std::size_t i = 0; i < runners_.size(); ++i) {
+    for (std::size_t i = 0; i < contenders(*question_).size(); ++i) {
       attempt(i, [&] { start(i); });
       if (runs_[i]) attempt(i, [&] { trial(i); });
     }
@@ -119,9 +128,12 @@ class Contest {
     try {
       action();
       runs_[i] = true;
+    } catch (const DeviceLostError&) {
+      throw;  // no other candidate will run, either
     } catch (const std::exception& error) {
       (*log_)(fmt::format("{} {}: \"{}\" does not run: {}", question_->family, question_->shape,
                           question_->candidates[i], error.what()));
+      times_.problems[i] = error.what();
       runs_[i] = false;
       trials_[i].reset();
       times_.seconds[i].reset();

@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "nn/tuning/compile_plan.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -84,27 +85,31 @@ TunedKernel Tuner::winner(const VariantQuestion& question, const ContestOptions&
   const ContestTimes times = time_candidates(*device_, question, options, log_);
   std::vector<std::size_t> order = rank_candidates(times.seconds, options_.margin);
   for (std::size_t i = 0; i < question.candidates.size(); ++i) {
-    if (!times.seconds[i]) order.push_back(i);
+    if (!times.seconds[i] && times.problems[i].empty()) order.push_back(i);
   }
+  std::string problem = times.problems.front();
   for (const std::size_t i : order) {
-    std::string problem;
+    std::string_view verdict = "WRONG RESULTS";
     try {
       problem = verify_candidate(*device_, question, i);
+    } catch (const DeviceLostError&) {
+      throw;
     } catch (const std::exception& error) {
+      verdict = "not checked";
       problem = error.what();
     }
     if (problem.empty()) {
       return {question.candidates[i], times.complete && times.seconds[i].has_value()};
     }
-    log_(fmt::format("WRONG RESULTS: \"{}\" for {} {} is not used on {}: {}",
-                     question.candidates[i], question.family, question.shape,
-                     device_->profile().name, problem));
+    log_(fmt::format("{}: \"{}\" for {} {} is not used on {}: {}", verdict, question.candidates[i],
+                     question.family, question.shape, device_->profile().name, problem));
   }
   throw DeviceError(fmt::format(
       "{} {}: expected a kernel whose results on {} ({} {}) equal the reference, found none among "
-      "{} candidates; take another device or driver, or go on at your own risk with --tune off.",
+      "{} candidates (the last one: {}); take another device or driver, or go on at your own risk "
+      "with --tune off.",
       question.family, question.shape, device_->profile().name, device_->profile().driver_name,
-      device_->profile().driver_info, question.candidates.size()));
+      device_->profile().driver_info, question.candidates.size(), problem));
 }
 
 void Tuner::measure(const Questions& questions) {
@@ -164,6 +169,13 @@ PlanOptions Tuner::tuned(const Graph& graph, const ParameterLayout& parameters,
   options.variants = nullptr;
   const Plan plan(graph, parameters, device_->profile(), options);
   options.variants = choices_for(plan.questions());
+  options.variants = compile_plan(*device_, graph, parameters, options, log_);
+  for (const VariantQuestion& question : plan.questions()) {
+    const std::string& taken = question.candidates[options.variants->choose(question)];
+    std::string& used = used_.at(key_of(question));
+    if (taken != used) kernels_[key_of(question)] = {taken, false};
+    used = taken;
+  }
   return options;
 }
 

@@ -58,7 +58,8 @@ class Tuner {
   // Answers to these questions and to all before them. Throws DeviceError when no kernel for one of
   // them computes what the reference does; then nothing of it is remembered.
   std::shared_ptr<const VariantChoices> choices_for(std::span<const VariantQuestion> questions);
-  // Plans the graph, asks, and puts the answers into the options.
+  // Plans the graph, asks, puts the answers into the options and compiles the kernels. In every
+  // mode one that the driver does not compile is told and replaced by the next candidate.
   PlanOptions tuned(const Graph& graph, const ParameterLayout& parameters, PlanOptions options);
 
   // Since the beginning.

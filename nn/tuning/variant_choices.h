@@ -23,7 +23,9 @@ struct VariantQuestion {
   std::string family;                   // "gemm nt", "conv2d forward"
   std::string shape;                    // "512x100x784"; never the number of replicas
   std::vector<std::string> candidates;  // names; the first is the device profile's proposal
-  double flops = 0;                     // of one replica, to ask the most expensive first
+  // So many of the last candidates are not measured: they are taken where all others fail.
+  std::size_t last_resorts = 0;
+  double flops = 0;  // of one replica, to ask the most expensive first
   // A graph of this operation alone; null: it cannot be measured.
   std::function<std::unique_ptr<SingleOperation>(ProbeSize)> probe = nullptr;
 };
