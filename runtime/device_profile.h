@@ -27,6 +27,9 @@ struct DeviceProfile {
 
   std::uint32_t subgroup_size = 0;  // 0: not known; no baseline kernel relies on it
   bool subgroup_shuffle = false;    // in compute shaders
+  // M, N and K of the matrices of half floats that a subgroup can multiply with f32 sums
+  // (VK_KHR_cooperative_matrix); zeros: none.
+  std::array<std::uint32_t, 3> half_matrix{};
   std::uint64_t max_shared_memory = 0;
   std::uint32_t max_workgroup_invocations = 0;
   std::array<std::uint32_t, 3> max_workgroup_size{};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "runtime/cooperative_matrix.h"
 #include "runtime/device_list.h"
 #include "runtime/logical_device.h"
 
@@ -93,6 +94,7 @@ void copy_properties2(const Instance& instance, VkPhysicalDevice physical, Devic
     profile.max_allocation =
         std::min<std::uint64_t>(profile.max_allocation, maintenance4.maxBufferSize);
   }
+  profile.half_matrix = query_half_matrix(instance, physical, extensions);
   profile.driver_name = driver.driverName;
   profile.driver_info = driver.driverInfo;
 }

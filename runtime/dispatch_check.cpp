@@ -121,6 +121,9 @@ void check_kernel(const KernelKey& kernel, const ShaderInterface& interface,
   check_count(kernel, profile, static_cast<std::uint64_t>(std::popcount(interface.used_bindings)),
               "storage buffers", profile.max_storage_buffers);
   check_subgroups(kernel, interface, profile);
+  if (interface.cooperative_matrices && profile.half_matrix[0] == 0) {
+    refuse_kernel(kernel, profile, "its cooperative matrices do not fit", "none");
+  }
 }
 
 void check_dispatch(const Dispatch& dispatch, const DeviceProfile& profile) {

@@ -45,7 +45,7 @@ OwnedShaderModule make_module(const Device::Impl& owner, std::span<const std::ui
 }
 
 OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uint32_t> code,
-                            const KernelKey& key) {
+                            const KernelKey& key, const ShaderInterface& interface) {
   const std::string name = to_string(key);
   const LogicalDevice& logical = *device.logical;
   const OwnedShaderModule module = make_module(device, code, name);
@@ -65,6 +65,9 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
   info.stage.module = module.get();
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &constants;
+  if (interface.cooperative_matrices) {  // which every lane of a subgroup holds a part of
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+  }
   info.layout = device.pipeline_layout.get();
   VkPipeline pipeline = VK_NULL_HANDLE;
   check(logical.vk().vkCreateComputePipelines(logical.handle(), device.pipelines->handle(), 1,
@@ -108,6 +111,11 @@ std::vector<std::exception_ptr> run_parallel(std::size_t jobs, std::size_t threa
 }
 
 }  // namespace
+
+bool has_shader(std::string_view name) {
+  return std::ranges::any_of(embedded_shaders(),
+                             [name](const EmbeddedFile& file) { return file.name == name; });
+}
 
 std::vector<std::string_view> shader_names() {
   std::vector<std::string_view> names;
@@ -162,7 +170,7 @@ std::unique_ptr<Kernel::Impl> KernelCache::Impl::compile(const KernelKey& key) c
   auto kernel = std::make_unique<Kernel::Impl>();
   kernel->interface = shader_interface(code, key.constants);
   check_kernel(key, kernel->interface, device->profile);
-  kernel->pipeline = make_pipeline(*device, code, key);
+  kernel->pipeline = make_pipeline(*device, code, key, kernel->interface);
   return kernel;
 }
 

@@ -23,6 +23,8 @@ inline constexpr std::size_t kMaxPushBytes = 128;
 
 // Names of all embedded shaders, sorted.
 std::vector<std::string_view> shader_names();
+// Some shaders are left out where the GLSL compiler that built the library does not know them.
+bool has_shader(std::string_view name);
 // SPIR-V words of an embedded shader; throws std::invalid_argument for an unknown name.
 std::span<const std::uint32_t> shader_code(std::string_view name);
 

@@ -1,10 +1,12 @@
 // Creation of the VkDevice. VK_KHR_portability_subset is enabled where the device lists it: the
-// specification then demands it. VK_KHR_pipeline_executable_properties is enabled when asked for.
+// specification then demands it. VK_KHR_pipeline_executable_properties is enabled when asked for,
+// what matrix units need where the device has all of it.
 #include "runtime/logical_device.h"
 
 #include <algorithm>
 #include <bit>
 
+#include "runtime/cooperative_matrix.h"
 #include "runtime/error.h"
 
 namespace vktrain::runtime {
@@ -38,6 +40,14 @@ void LogicalDevice::create(VkPhysicalDevice physical, bool statistics) {
   if (statistics && enable(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
     pipeline_flags_ = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
   }
+  MatrixFeatures matrices;
+  void* chain = pipeline_flags_ != 0 ? &executables : nullptr;
+  if (query_half_matrix(*instance_, physical, available)[0] != 0) {
+    for (const char* name : kMatrixExtensions) enable(name);
+    matrices.request_all();
+    matrices.set_next(chain);
+    chain = matrices.chain();
+  }
   const float priority = 1.0f;
   VkDeviceQueueCreateInfo queue{};
   queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
@@ -46,7 +56,7 @@ void LogicalDevice::create(VkPhysicalDevice physical, bool statistics) {
   queue.pQueuePriorities = &priority;
   VkDeviceCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
-  if (pipeline_flags_ != 0) info.pNext = &executables;
+  info.pNext = chain;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
   info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());

@@ -157,7 +157,12 @@ std::optional<std::string> PipelineStore::driver_data() const {
 
 void PipelineStore::save() const {
   const std::optional<std::string> data = driver_data();
-  if (!data || !is_of_device(owner_, *data)) return;
+  if (!data || !is_of_device(owner_, *data)) {
+    // Such as lavapipe of Mesa 26. What was refused would be refused again and again.
+    std::error_code ignored;
+    if (rewrite_) std::filesystem::remove(*folder_ / pipeline_file_name(owner_), ignored);
+    return;
+  }
   if (data->size() <= size_at_opening_ && !rewrite_) return;
   const std::string file = pack_pipelines(owner_, *data);
   if (file.size() > kMaxPipelineFile) return;

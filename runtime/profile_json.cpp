@@ -105,6 +105,7 @@ DeviceProfile read_own(const Node& node) {
   // Profiles that older versions wrote do not tell of shuffles.
   if (node.has("subgroup_shuffle"))
     profile.subgroup_shuffle = node.at("subgroup_shuffle").boolean();
+  if (node.has("half_matrix")) node.at("half_matrix").read(profile.half_matrix);
   node.at("max_shared_memory").read(profile.max_shared_memory);
   node.at("max_workgroup_invocations").read(profile.max_workgroup_invocations);
   node.at("max_workgroup_size").read(profile.max_workgroup_size);
@@ -289,6 +290,7 @@ Json profile_object(const DeviceProfile& d) {
   json["limits"] = d.limits.empty() ? Json(nullptr) : Json(d.limits);
   json["subgroup_size"] = d.subgroup_size;
   json["subgroup_shuffle"] = d.subgroup_shuffle;
+  json["half_matrix"] = d.half_matrix;
   json["max_shared_memory"] = d.max_shared_memory;
   json["max_workgroup_invocations"] = d.max_workgroup_invocations;
   json["max_workgroup_size"] = d.max_workgroup_size;

@@ -81,6 +81,9 @@ DeviceProfile clamp(const DeviceProfile& device, const ProfileLimits& limits) {
   if (device.subgroup_size != limits.profile.subgroup_size) clamped.subgroup_size = 0;
   clamped.subgroup_shuffle =
       clamped.subgroup_size != 0 && device.subgroup_shuffle && limits.profile.subgroup_shuffle;
+  if (device.half_matrix != limits.profile.half_matrix || clamped.subgroup_size == 0) {
+    clamped.half_matrix = {};
+  }
   clamped.timestamps = device.timestamps && limits.profile.timestamps;
   if (limits.choices) {
     clamped.kind = limits.profile.kind;

@@ -38,6 +38,7 @@ constexpr std::uint32_t kModeLocalSize = 17;
 // the order of the bits of VkSubgroupFeatureFlagBits.
 constexpr std::uint32_t kFirstSubgroupCapability = 61;
 constexpr std::uint32_t kLastSubgroupCapability = 68;
+constexpr std::uint32_t kCooperativeMatrixCapability = 6022;  // of SPV_KHR_cooperative_matrix
 constexpr std::uint32_t kDecorationBuiltIn = 11;
 constexpr std::uint32_t kDecorationBinding = 33;
 constexpr std::uint32_t kBuiltInWorkgroupSize = 25;
@@ -67,6 +68,7 @@ class Reader {
   ShaderConstants constants_;
   ShaderMemory memory_;
   std::uint32_t subgroup_operations_ = 0;
+  bool cooperative_matrices_ = false;
   std::optional<Size> local_size_;
   std::uint32_t builtin_ = 0;                                  // id of the WorkgroupSize constant
   std::unordered_map<std::uint32_t, std::uint32_t> pointers_;  // variable or chain -> binding
@@ -90,6 +92,7 @@ void Reader::read_declaration(Words words) {
           words[1] <= kLastSubgroupCapability) {
         subgroup_operations_ |= 1u << (words[1] - kFirstSubgroupCapability);
       }
+      if (count == 2 && words[1] == kCooperativeMatrixCapability) cooperative_matrices_ = true;
       break;
     default:
       break;
@@ -163,7 +166,8 @@ ShaderInterface Reader::result() const {
           .texel_bindings = (used_ & kTexels) >> kMaxBindings,
           .shared_memory = memory_.shared_memory(),
           .push_constants = memory_.push_constants(),
-          .subgroup_operations = subgroup_operations_};
+          .subgroup_operations = subgroup_operations_,
+          .cooperative_matrices = cooperative_matrices_};
 }
 
 }  // namespace

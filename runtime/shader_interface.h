@@ -25,6 +25,7 @@ struct ShaderInterface {
   std::uint64_t push_constants = 0;  // bytes of the declared block
   // Bits of VkSubgroupFeatureFlagBits, of which these two are known to a device's profile.
   std::uint32_t subgroup_operations = 0;
+  bool cooperative_matrices = false;
   static constexpr std::uint32_t kSubgroupBasic = 0x1;
   static constexpr std::uint32_t kSubgroupShuffle = 0x10;
 };

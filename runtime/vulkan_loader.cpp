@@ -245,6 +245,10 @@ void Instance::create(ValidationChecks checks) {
   instance_ = made;
 }
 
+PFN_vkVoidFunction Instance::function(const char* name) const {
+  return vkGetInstanceProcAddr(instance_, name);
+}
+
 void Instance::load_functions() {
 #define VKTRAIN_LOAD(name) \
   vk_.name = reinterpret_cast<PFN_##name>(vkGetInstanceProcAddr(instance_, #name));

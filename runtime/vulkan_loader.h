@@ -22,6 +22,7 @@ namespace vktrain::runtime {
   X(vkEnumerateDeviceExtensionProperties)     \
   X(vkEnumeratePhysicalDevices)               \
   X(vkGetDeviceProcAddr)                      \
+  X(vkGetPhysicalDeviceFeatures2)             \
   X(vkGetPhysicalDeviceMemoryProperties)      \
   X(vkGetPhysicalDeviceProperties)            \
   X(vkGetPhysicalDeviceProperties2)           \
@@ -131,6 +132,7 @@ class Instance {
   std::vector<VkPhysicalDevice> physical_devices() const;
   std::vector<std::string> extensions(VkPhysicalDevice physical) const;
   const InstanceFunctions& vk() const { return vk_; }
+  PFN_vkVoidFunction function(const char* name) const;  // of an extension; null: unknown
   bool validating() const { return validate_; }
   std::vector<std::string> messages() const { return log_.messages(); }
 

@@ -16,6 +16,7 @@ layout(constant_id = 9) const uint RESULTS_M = 4;  // 4 or 8
 layout(constant_id = 10) const uint RESULTS_N = 4;
 layout(constant_id = 11) const uint DEPTH = 16;   // a multiple of 4
 layout(constant_id = 12) const uint ALIGNED = 0;  // the tiles cover M, N and K without remainder
+#include "gemm_operand.glsl"
 
 const uint THREADS_M = TILE_M / RESULTS_M;
 const uint THREADS_N = TILE_N / RESULTS_N;
@@ -32,38 +33,6 @@ const uint MOVES_B = TILE_N * DEPTH / 4 / THREADS;
 // [slot][k][m / 4] and [slot][k][n / 4], two slots.
 shared vec4 tile_a[2 * DEPTH * ROW_A];
 shared vec4 tile_b[2 * DEPTH * ROW_B];
-
-// An operand of the product: its matrix of `lines` lines along M or N, and the tile's first line.
-// `along_k`: its rows run along K, else along M or N.
-struct Operand {
-    bool is_a;
-    bool along_k;
-    uint base;
-    uint stride;
-    uint lines;
-    uint first;
-};
-
-vec4 element4(const Operand o, uint index) {
-    if (o.is_a) return a[index];
-    return b[index];
-}
-
-// The vec4 number `item` of the tile that begins at k0; outside of the matrix 0.
-vec4 fetch(const Operand o, uint tile, uint item, uint k0, uint end) {
-    if (o.along_k) {
-        uint line = o.first + item / (DEPTH / 4);
-        uint k = k0 + 4 * (item % (DEPTH / 4));
-        if (ALIGNED != 0) return element4(o, o.base + line * o.stride + k / 4);
-        if (line >= o.lines || k >= end) return vec4(0.0);
-        return keep_below(element4(o, o.base + line * o.stride + k / 4), k, end);
-    }
-    uint line4 = o.first / 4 + item % (tile / 4);
-    uint k = k0 + item / (tile / 4);
-    if (ALIGNED != 0) return element4(o, o.base + k * o.stride + line4);
-    if (line4 >= o.stride || k >= end) return vec4(0.0);
-    return keep_below(element4(o, o.base + k * o.stride + line4), 4 * line4, o.lines);
-}
 
 // Puts it into shared memory as [k][line], so that a product reads four lines at once.
 #define STAGE(shared_tile, row, o, tile, item, slot, value)                                 \

@@ -35,6 +35,7 @@ DeviceProfile large() {
   profile.device_id = 8;
   profile.subgroup_size = 32;
   profile.subgroup_shuffle = true;
+  profile.half_matrix = {16, 8, 16};
   profile.max_shared_memory = 65536;
   profile.max_workgroup_invocations = 1024;
   profile.max_workgroup_size = {1024, 1023, 1022};
@@ -130,6 +131,17 @@ TEST(ProfileLimits, SubgroupsOfAnotherSizeAreNotKnown) {
   without.subgroup_shuffle = false;
   EXPECT_FALSE(clamp(large(), {without, true}).subgroup_shuffle);
   EXPECT_FALSE(clamp(without, {large(), true}).subgroup_shuffle);
+}
+
+TEST(ProfileLimits, MatrixUnitsAreThoseThatBothHave) {
+  EXPECT_EQ(clamp(large(), {large(), true}).half_matrix, large().half_matrix);
+  DeviceProfile other = large();
+  other.half_matrix = {16, 16, 16};
+  EXPECT_EQ(clamp(large(), {other, true}).half_matrix[0], 0u);
+  DeviceProfile narrow = large();
+  narrow.subgroup_size = 16;  // the size of a subgroup decides what a workgroup is
+  EXPECT_EQ(clamp(large(), {narrow, true}).half_matrix[0], 0u);
+  EXPECT_EQ(clamp(large(), minimum_limits()).half_matrix[0], 0u);
 }
 
 TEST(ProfileLimits, LimitsBelowTheFloorAreAReasonForRefusal) {
