@@ -65,7 +65,7 @@ std::string family_of(GemmForm form, Precision precision) {
 
 GemmVariant choose_variant(Lowering& l, GemmForm form, const GemmSizes& sizes,
                            Precision precision) {
-  std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device());
+  std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device(), precision);
   VariantQuestion question = {.family = family_of(form, precision),
                               .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
                               .candidates = {},

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "nn/ops/gemm.h"
 #include "nn/tensor.h"
+#include "runtime/kernel.h"
 
 namespace vktrain::nn {
 namespace {
@@ -159,10 +161,76 @@ std::vector<GemmVariant> tiled_variants(const GemmSizes& sizes,
   return enough;
 }
 
-}  // namespace
+// Of the "matrix" kernel: a workgroup has 2 x 2 subgroups, each `side` x `side` of the device's
+// matrices.
+struct MatrixTiling {
+  static constexpr std::int64_t kSubgroups = 2;
+  static constexpr std::uint32_t kDepth = 32;  // of K at a time
 
-std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
+  std::int64_t m, n, k;  // of one matrix
+  std::int64_t side;
+  std::uint32_t invocations;
+
+  std::int64_t rows() const { return kSubgroups * side * m; }
+  std::int64_t columns() const { return kSubgroups * side * n; }
+  // Either layout of an operand's tile, with 16 bytes of padding a row; a matrix of each subgroup;
+  // the invocations' sums of A. Bytes, at most.
+  std::uint64_t shared_memory() const {
+    const auto tile = [](std::int64_t lines) {
+      return std::max(lines * (kDepth + 8), kDepth * (lines + 8)) * 2;
+    };
+    return static_cast<std::uint64_t>(tile(rows()) + tile(columns()) +
+                                      kSubgroups * kSubgroups * m * n * 4) +
+           std::uint64_t{invocations} * 16;
+  }
+  // Every invocation moves as many whole vec4 of a tile as any other, of the same lines each time.
+  bool shares_evenly() const {
+    return rows() * kDepth / 4 % invocations == 0 && columns() * kDepth / 4 % invocations == 0 &&
+           invocations % (rows() / 4) == 0 && kDepth % k == 0;
+  }
+  bool fits(const runtime::DeviceProfile& device) const {
+    return invocations <= device.max_workgroup_invocations &&
+           invocations <= device.max_workgroup_size[0] &&
+           shared_memory() <= device.max_shared_memory;
+  }
+  bool aligned(const GemmSizes& sizes) const {
+    return sizes.m % rows() == 0 && sizes.n % columns() == 0 && sizes.k % kDepth == 0;
+  }
+};
+
+GemmVariant matrix_variant(const MatrixTiling& tiling, const GemmSizes& sizes) {
+  const bool aligned = tiling.aligned(sizes);
+  GemmVariant variant = {
+      .name =
+          fmt::format("matrix {}x{}{}", tiling.rows(), tiling.columns(), aligned ? " aligned" : ""),
+      .shader = "gemm_matrix",
+      .workgroup = tiling.invocations,
+      .tile_rows = tiling.rows(),
+      .tile_columns = tiling.columns(),
+      .k_per_split = sizes.k,
+      .constants = {to_word(tiling.rows()), to_word(tiling.columns()),
+                    to_word(MatrixTiling::kSubgroups), to_word(MatrixTiling::kSubgroups),
+                    MatrixTiling::kDepth, aligned ? 1u : 0u, to_word(tiling.m), to_word(tiling.n),
+                    to_word(tiling.k), tiling.invocations}};
+  split_k(variant, sizes, kGpuGroups);
+  return variant;
+}
+
+std::vector<GemmVariant> matrix_variants(const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device) {
+  std::vector<GemmVariant> variants;
+  if (device.half_matrix[0] == 0 || !runtime::has_shader("gemm_matrix")) return variants;
+  for (const std::int64_t side : {1, 2, 4}) {
+    const MatrixTiling tiling = {device.half_matrix[0], device.half_matrix[1],
+                                 device.half_matrix[2], side, 4 * device.subgroup_size};
+    if (!tiling.shares_evenly() || !tiling.fits(device)) continue;
+    variants.push_back(matrix_variant(tiling, sizes));
+  }
+  return variants;
+}
+
+std::vector<GemmVariant> f32_candidates(GemmForm form, const GemmSizes& sizes,
+                                        const runtime::DeviceProfile& device) {
   if (device.kind != runtime::DeviceKind::cpu) return tiled_variants(sizes, device);
   if (can_shuffle(device)) {
     std::vector<GemmVariant> variants = shuffle_variants(form, sizes);
@@ -175,9 +243,21 @@ std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
           tiled_variant(kSmallestTiling, sizes, form == GemmForm::tn)};
 }
 
+}  // namespace
+
+std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
+                                         const runtime::DeviceProfile& device,
+                                         Precision precision) {
+  std::vector<GemmVariant> candidates = f32_candidates(form, sizes, device);
+  if (precision == Precision::mixed) {
+    std::ranges::move(matrix_variants(sizes, device), std::back_inserter(candidates));
+  }
+  return candidates;
+}
+
 std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form) {
   std::vector<std::uint32_t> constants = {variant.workgroup, 0, 0, 0, 0};
-  if (variant.shader == "gemm_tiled") {
+  if (variant.shader == "gemm_tiled" || variant.shader == "gemm_matrix") {
     constants.push_back(form == GemmForm::tn ? 1 : 0);
     constants.push_back(form == GemmForm::nt ? 1 : 0);
     constants.insert(constants.end(), variant.constants.begin(), variant.constants.end());

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/precision.h"
 #include "runtime/device.h"
 
 namespace vktrain::nn {
@@ -33,9 +34,11 @@ struct GemmVariant {
 // shuffles where a subgroup has 8 lanes, others as the last resort), shared-memory tiles elsewhere,
 // the largest first that fill the device. K is split where M x N has too few tiles for that, on CPU
 // drivers only for the weight gradient (tn). The list never depends on the number of replicas, so
-// that a replica's bits equal those of a single run.
+// that a replica's bits equal those of a single run. In mixed precision kernels for the device's
+// matrix units follow, never first: a tuner must have compared one with the reference before.
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
-                                         const runtime::DeviceProfile& device);
+                                         const runtime::DeviceProfile& device,
+                                         Precision precision = Precision::f32);
 
 // Values of the specialization constants; entries 1 to 4 (epilogue, precision) are 0 for the
 // caller to set.

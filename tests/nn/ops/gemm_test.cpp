@@ -300,8 +300,7 @@ TEST_F(GemmMatrixTest, MatchesReference) {
   ASSERT_FALSE(names.empty());
   for (const std::string& name : names) {
     SCOPED_TRACE(name);
-    for (const Sizes& sizes :
-         {Sizes{1, 1, 1}, {1030, 65, 17}, {129, 67, 200}, {130, 132, 260}, {256, 128, 128}}) {
+    for (const Sizes& sizes : {Sizes{3, 5, 7}, {1030, 65, 17}, {256, 128, 128}}) {
       OpCase c;
       c.batch = sizes.batch;
       c.columns = sizes.in;
