@@ -51,7 +51,7 @@ std::optional<std::uint32_t> auto_device(const std::vector<runtime::DeviceProfil
 void show_limits(const runtime::DeviceProfile& d, Console& console) {
   const auto& size = d.max_workgroup_size;
   console.out << fmt::format(
-      "{}: within the limits of \"{}\", as a {} device: {} of shared memory, {} invocations a "
+      "{}: within the limits of \"{}\", type {}: {} of shared memory, {} invocations a "
       "workgroup ({}x{}x{}), ranges of {}, alignment {}, subgroups {}\n",
       d.index, d.limits, to_string(d.kind), byte_size(static_cast<double>(d.max_shared_memory)),
       d.max_workgroup_invocations, size[0], size[1], size[2],
