@@ -15,6 +15,7 @@
 #include "apps/vktrain/embedded_experiments.h"
 #include "nn/experiment/experiment_library.h"
 #include "nn/training/planned_kernels.h"
+#include "nn/tuning/tuning_store.h"
 #include "runtime/dispatch_check.h"
 #include "runtime/profile_json.h"
 #include "tests/nn/training/training_rig.h"
@@ -120,6 +121,17 @@ TEST_P(ProfileTest, TrainsAsWithoutLimits) {
 
 INSTANTIATE_TEST_SUITE_P(All, ProfileTest, ::testing::ValuesIn(profile_names()),
                          [](const auto& test) { return test.param; });
+
+// What is fastest with a GPU's kernels must not decide a run with the device's own.
+TEST(Profiles, KernelsAreRememberedByTheLimits) {
+  const DeviceProfile own = runtime::read_profile(profile_file(profile_names().front()), 0);
+  DeviceProfile other = runtime::clamp(own, runtime::minimum_limits());
+  const std::string minimum = TuningStore(std::nullopt, other).file_name();
+  EXPECT_NE(minimum, TuningStore(std::nullopt, own).file_name());
+  EXPECT_EQ(minimum, TuningStore(std::nullopt, other).file_name());
+  other.max_shared_memory += 1;  // another file of the same name
+  EXPECT_NE(minimum, TuningStore(std::nullopt, other).file_name());
+}
 
 TEST(Profiles, ThereAreTheTypicalGpus) { EXPECT_GE(profile_names().size(), 11u); }
 
