@@ -1,0 +1,190 @@
+// Trainings on a driver that refuses kernels or computes them wrongly: another kernel is taken and
+// told, and the training is right; where there is no other, one error.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "runtime/kernel.h"
+#include "tests/apps/command_fixture.h"
+#include "tests/layer/fault_fixture.h"
+
+namespace vktrain::testing {
+namespace {
+
+// The calls of vkCreateComputePipelines for these shaders fail.
+FaultHooks refuse_shaders(std::vector<std::string_view> prefixes, VkResult result) {
+  std::vector<std::span<const std::uint32_t>> codes;
+  for (const std::string_view name : runtime::shader_names()) {
+    if (std::ranges::any_of(prefixes, [&](auto prefix) { return name.starts_with(prefix); })) {
+      codes.push_back(runtime::shader_code(name));
+    }
+  }
+  FaultHooks hooks;
+  hooks.on_call = [=](const FaultCall& call) {
+    if (call.function != "vkCreateComputePipelines") return VK_SUCCESS;
+    const bool theirs = std::ranges::any_of(
+        codes, [&](const auto& code) { return std::ranges::equal(code, call.code); });
+    return theirs ? result : VK_SUCCESS;
+  };
+  return hooks;
+}
+
+// Every shuffle gives the lane its own value: OpGroupNonUniformShuffle becomes OpCopyObject.
+void break_shuffles(std::vector<std::uint32_t>& code) {
+  constexpr std::uint32_t kShuffle = 345, kCopy = 83 | 4 << 16, kNop = 1 << 16;
+  for (std::size_t i = 5; i < code.size(); i += code[i] >> 16) {
+    if ((code[i] & 0xffff) != kShuffle) continue;
+    // Type, result, scope, value, lane.
+    const std::uint32_t value = code[i + 4];
+    code[i] = kCopy;
+    code[i + 3] = value;
+    code[i + 4] = kNop;
+    code[i + 5] = kNop;
+  }
+}
+
+class FaultyKernels : public CommandTest {
+ protected:
+  void SetUp() override {
+    CommandTest::SetUp();
+    cache_ =
+        std::make_unique<ScopedVariable>("VKTRAIN_CACHE_DIR", (folder_.path() / "cache").c_str());
+  }
+
+  // Tuning has time for every contest.
+  CommandResult train(const std::string& folder, FaultHooks hooks, const std::string& tune) {
+    guard_.layer().reset(std::move(hooks));
+    return compute({"train", "tiny.toml", "--run-dir", folder, "--progress", "none", "--tune", tune,
+                    "--tune-budget", "60"});
+  }
+
+  // Names of the kernels that the run used.
+  static std::vector<std::string> kernels(const std::string& folder) {
+    std::vector<std::string> names;
+    const nlohmann::json device = read_json(folder + "/device.json");
+    for (const auto& entry : device["kernels"]) {
+      names.push_back(entry["kernel"]);
+    }
+    EXPECT_FALSE(names.empty());
+    return names;
+  }
+
+  static bool uses(const std::string& folder, std::string_view kernel) {
+    return std::ranges::any_of(kernels(folder), [&](const std::string& name) {
+      return name.find(kernel) != std::string::npos;
+    });
+  }
+
+  // The runs' last losses are equal but for roundings.
+  static void expect_same_training(const std::string& a, const std::string& b) {
+    const double x = read_json_lines(a + "/metrics.jsonl").back()["train_loss"];
+    const double y = read_json_lines(b + "/metrics.jsonl").back()["train_loss"];
+    EXPECT_LT(std::abs(x - y), 1e-4 * std::abs(x)) << x << " and " << y;
+  }
+
+  bool shuffles_here() {
+    const CommandResult result = train("healthy", {}, "off");
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    return uses("healthy", "shuffle");
+  }
+
+  FaultGuard guard_;
+
+ private:
+  std::unique_ptr<ScopedVariable> cache_;
+};
+
+TEST_F(FaultyKernels, ARefusedProposalIsReplacedByTheNextCandidate) {
+  if (!shuffles_here()) GTEST_SKIP() << "the proposals have no shader of their own here";
+  for (const VkResult refusal : {VK_ERROR_INITIALIZATION_FAILED, VK_PIPELINE_COMPILE_REQUIRED}) {
+    const std::string folder = "run" + std::to_string(refusal);
+    const CommandResult result = train(folder, refuse_shaders({"gemm_shuffle"}, refusal), "off");
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("vktrain: tuning: gemm nt "), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("\" is taken instead of \"shuffle "), std::string::npos)
+        << result.err;
+    EXPECT_NE(result.err.find("refused the pipeline"), std::string::npos) << result.err;
+    EXPECT_FALSE(uses(folder, "shuffle"));
+    expect_same_training("healthy", folder);
+    expect_all_released("refused proposal");
+  }
+}
+
+TEST_F(FaultyKernels, ARefusedCandidateLosesTheContest) {
+  if (!shuffles_here()) GTEST_SKIP() << "the proposals have no shader of their own here";
+  const CommandResult result =
+      train("run", refuse_shaders({"gemm_shuffle"}, VK_ERROR_UNKNOWN), "quick");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("does not run: kernel gemm_shuffle"), std::string::npos) << result.err;
+  EXPECT_FALSE(uses("run", "shuffle"));
+  expect_same_training("healthy", "run");
+}
+
+TEST_F(FaultyKernels, WithoutAnyCandidateTheErrorNamesKernelAndDevice) {
+  for (const std::string tune : {"off", "quick"}) {
+    const CommandResult result =
+        train("run", refuse_shaders({"gemm_"}, VK_ERROR_OUT_OF_HOST_MEMORY), tune);
+    EXPECT_EQ(result.code, 1);
+    const std::size_t error = result.err.find("vktrain: error: ");
+    ASSERT_NE(error, std::string::npos) << result.err;
+    for (const char* part : {"kernel gemm_", "the driver of \"", "out of host memory"}) {
+      EXPECT_NE(result.err.find(part, error), std::string::npos) << part << ": " << result.err;
+    }
+    expect_all_released("no candidate");
+  }
+}
+
+TEST_F(FaultyKernels, ARefusedBaselineEndsInOneError) {
+  const CommandResult result =
+      train("run", refuse_shaders({"softmax_cross_entropy"}, VK_ERROR_UNKNOWN), "off");
+  expect_failure(result, 1,
+                 {"kernel softmax_cross_entropy<", "the driver of \"", "refused the pipeline",
+                  "update the driver or choose another device"});
+  expect_all_released("refused baseline");
+}
+
+TEST_F(FaultyKernels, ShufflesThatLieAreFoundWhenTheDeviceIsOpened) {
+  if (!shuffles_here()) GTEST_SKIP() << "no kernel that shuffles is used here";
+  FaultHooks hooks;
+  hooks.edit_code = break_shuffles;
+  const CommandResult result = train("run", hooks, "off");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("gets wrong values by a shuffle"), std::string::npos) << result.err;
+  EXPECT_FALSE(uses("run", "shuffle"));
+  expect_same_training("healthy", "run");
+}
+
+TEST_F(FaultyKernels, ASubgroupOfAnotherSizeIsFoundWhenTheDeviceIsOpened) {
+  if (!shuffles_here()) GTEST_SKIP() << "no kernel that shuffles is used here";
+  const std::uint32_t lanes = read_json("healthy/device.json")["device"]["subgroup_size"];
+  FaultHooks hooks;
+  hooks.edit_subgroup = [](VkPhysicalDeviceSubgroupProperties& subgroup) {
+    subgroup.subgroupSize *= 2;
+  };
+  const CommandResult result = train("run", hooks, "off");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("a subgroup has " + std::to_string(lanes) + " lanes instead of"),
+            std::string::npos)
+      << result.err;
+  EXPECT_FALSE(uses("run", "shuffle"));
+}
+
+TEST_F(FaultyKernels, KernelsThatComputeWronglyFailTheTunersCheck) {
+  if (!shuffles_here()) GTEST_SKIP() << "no kernel that shuffles is used here";
+  const std::span<const std::uint32_t> check = runtime::shader_code("subgroup_check");
+  FaultHooks hooks;
+  hooks.edit_code = [check](std::vector<std::uint32_t>& code) {
+    if (!std::ranges::equal(check, code)) break_shuffles(code);
+  };
+  const CommandResult result = train("run", hooks, "quick");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("WRONG RESULTS: \"shuffle "), std::string::npos) << result.err;
+  EXPECT_FALSE(uses("run", "shuffle"));
+  expect_same_training("healthy", "run");
+}
+
+}  // namespace
+}  // namespace vktrain::testing
