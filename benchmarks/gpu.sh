@@ -8,7 +8,8 @@ usage() {
   cat <<'END'
 Usage: benchmarks/gpu.sh [OPTION ...] [PART ...]
 
-Parts (default: all): devices peak gemm conv step replicas scaling loader eager compile cudagraph
+Parts (default: all): devices peak gemm mixed conv step replicas scaling loader eager compile
+cudagraph
 
   --vktrain PROGRAM        default: build/release/bin/vktrain
   --vktrain-device DEVICE  default: auto
@@ -32,7 +33,7 @@ threads=2
 limit=900
 quick=false
 parts=()
-all_parts=(devices peak gemm conv step replicas scaling loader eager compile cudagraph)
+all_parts=(devices peak gemm mixed conv step replicas scaling loader eager compile cudagraph)
 
 while [[ $# -gt 0 ]]; do
   case $1 in
@@ -75,8 +76,8 @@ done
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 gemm_sizes=1024,4096
-types=f32,f16
-[[ $device == cuda* ]] || types=f32 # PyTorch's CPU part multiplies no f16 matrices
+half=f16
+[[ $device == cuda* ]] || half=bf16 # PyTorch's CPU part multiplies no f16 matrices
 conv_batch=64,512
 step_models=(a-fcn-100k "$here/models/fcn-lg.toml" "$here/models/fcn-500.toml" a-cnn-100k b-cnn-100k
   d-cnn-5x5-32-64-fc256-128 resnet-small)
@@ -178,7 +179,14 @@ run_part() {
     peak) bench_and_show "Peak" peak peak ;;
     gemm)
       kernels "Matrix products" gemm "gemm --size $gemm_sizes" \
-        "--gemm $gemm_sizes --types $types"
+        "--gemm $gemm_sizes"
+      ;;
+    mixed)
+      kernels "Matrix products in mixed precision" mixed \
+        "gemm --size $gemm_sizes --precision mixed --tune full" \
+        "--gemm $gemm_sizes --types f32,$half"
+      bench_and_show "Training steps in mixed precision" step-mixed step "${step_models[@]}" \
+        --batch "$step_batch" --precision mixed
       ;;
     conv)
       kernels "Convolutions of b-cnn-100k" conv "conv --layers b-cnn-100k --batch $conv_batch" \
