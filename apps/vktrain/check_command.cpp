@@ -145,8 +145,9 @@ void require_no_failure(const std::vector<nn::DeviceReport>& reports) {
 }
 
 void compare(const CheckCommandOptions& options, Console& console) {
-  const nn::ReportComparison comparison = nn::compare_reports(
-      nn::read_check_json(options.compare.at(0)), nn::read_check_json(options.compare.at(1)));
+  const std::vector<nn::SavedReport> first = nn::read_check_json(options.compare.at(0));
+  const std::vector<nn::SavedReport> second = nn::read_check_json(options.compare.at(1));
+  const nn::ReportComparison comparison = nn::compare_reports(first, second);
   console.out << comparison_table(comparison);
   if (comparison.one_fails) {
     throw Error("one of the reports has failures where the other one passes; see the rows above");

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <map>
+#include <vector>
+
 #include "apps/vktrain/text.h"
 
 namespace vktrain::app {
@@ -13,6 +16,27 @@ std::string notes_of(const nn::CheckRow& row) {
 }
 
 std::string rounded(double value) { return fmt::format("{:.3g}", value); }
+
+// Kernels for other devices are many; their rows are summed up.
+bool is_other_variant(const nn::CheckRow& row) {
+  return row.result == nn::CheckResult::skipped && !row.variant.empty();
+}
+
+std::string other_variants_text(const nn::DeviceReport& report) {
+  std::map<std::string, std::map<std::string, int>> counts;  // by reason and operation
+  for (const nn::CheckRow& row : report.rows) {
+    if (is_other_variant(row)) ++counts[row.why][row.operation];
+  }
+  std::string text;
+  for (const auto& [why, operations] : counts) {
+    std::vector<std::string> parts;
+    for (const auto& [operation, count] : operations) {
+      parts.push_back(fmt::format("{} of {}", count, operation));
+    }
+    text += fmt::format("skipped variants, {}: {}\n", why, fmt::join(parts, ", "));
+  }
+  return text;
+}
 
 std::string rows_text(const nn::DeviceReport& report) {
   TextTable table({{"part"},
@@ -25,6 +49,7 @@ std::string rows_text(const nn::DeviceReport& report) {
                    {"result"},
                    {""}});
   for (const nn::CheckRow& row : report.rows) {
+    if (is_other_variant(row)) continue;
     table.add_row({row.group, row.operation, row.variant.empty() ? "-" : row.variant,
                    std::to_string(row.cases), row.error ? rounded(row.error->ulp) : "-",
                    row.error ? rounded(row.error->limit_ulp) : "-",
@@ -43,8 +68,8 @@ std::string check_table(const nn::DeviceReport& report) {
   if (!device.usable()) {
     return text + fmt::format("skipped: {}\n", fmt::join(device.refused, "; "));
   }
-  text += "\n" + rows_text(report);
-  text += fmt::format("\n{} rows: {} passed, {} failed, {} skipped\n", report.rows.size(),
+  text += "\n" + rows_text(report) + "\n" + other_variants_text(report);
+  text += fmt::format("{} rows: {} passed, {} failed, {} skipped\n", report.rows.size(),
                       report.count(nn::CheckResult::pass), report.count(nn::CheckResult::fail),
                       report.count(nn::CheckResult::skipped));
   for (const nn::CheckRow& row : report.rows) {

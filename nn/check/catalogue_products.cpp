@@ -2,12 +2,15 @@
 // that fusion gives them and without.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "nn/check/catalogue.h"
 #include "nn/check/image_case.h"
 #include "nn/fusion.h"
 #include "nn/layers/conv2d.h"
 #include "nn/layers/linear.h"
 #include "nn/ops/activation.h"
+#include "nn/precision.h"
 
 namespace vktrain::nn {
 namespace {
@@ -81,9 +84,20 @@ std::vector<ConvolutionCase> convolutions() {
   };
 }
 
+// With operands rounded to half floats; the reference rounds them, too.
+CatalogueCase mixed(CatalogueCase c) {
+  c.name += ", mixed precision";
+  c.operation.rewrite = [rewrite = std::move(c.operation.rewrite)](Graph& graph) {
+    if (rewrite) rewrite(graph);
+    set_precision(graph, Precision::mixed);
+  };
+  return c;
+}
+
 }  // namespace
 
 std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
+  constexpr std::size_t kUnfused = 5, kMixed = 3;  // of the convolutions
   std::vector<CatalogueCase> all;
   constexpr LinearSizes kSizes[] = {{1, 1, 1},       {5, 7, 3},     {64, 784, 100}, {65, 33, 17},
                                     {256, 128, 128}, {257, 31, 65}, {1030, 65, 17}};
@@ -97,10 +111,15 @@ std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
         Activation::leaky_relu, Activation::gelu, Activation::silu}) {
     all.push_back(linear_case({65, 33, 17}, {kind, 0.5f}, true, ++seed));
   }
-  for (const ConvolutionCase& conv : convolutions()) {
-    for (const bool fused : {false, true}) {
-      all.push_back(convolution_case(conv, fused, ++seed));
-    }
+  for (const LinearSizes& sizes : {kSizes[2], kSizes[3], kSizes[4], kSizes[6]}) {
+    all.push_back(mixed(linear_case(sizes, {Activation::relu}, true, ++seed)));
+  }
+  // Kernels of convolutions are compiled for their sizes, which takes most of the time.
+  const std::vector<ConvolutionCase> convs = convolutions();
+  for (std::size_t i = 0; i < convs.size(); ++i) {
+    all.push_back(convolution_case(convs[i], true, ++seed));
+    if (i < kUnfused) all.push_back(convolution_case(convs[i], false, ++seed));
+    if (i < kMixed) all.push_back(mixed(convolution_case(convs[i], true, ++seed)));
   }
   return all;
 }

@@ -48,8 +48,8 @@ std::vector<OutputComparison> compare_operations(
     const OperationCase& c, const CaseGraph& ops, const CaseRun& run, std::uint32_t replica,
     ReferenceMemory& memory, const std::function<bool(const Operation&)>& wanted = nullptr);
 
-// The padding of rows must be finite, and zero in parameters, gradients and states: the first value
-// where it is not.
+// The padding of rows must be finite (not looked at with build_whole), and zero in parameters,
+// gradients and states: the first value where it is not.
 std::optional<ValueId> wrong_padding(const CaseGraph& ops, const CaseRun& run,
                                      std::uint32_t replica);
 

@@ -7,9 +7,9 @@
 #include <chrono>
 #include <cmath>
 #include <exception>
-#include <fstream>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "nn/executable.h"
@@ -18,6 +18,7 @@
 #include "runtime/command_graph.h"
 #include "runtime/error.h"
 #include "runtime/memory.h"
+#include "runtime/platform.h"
 
 namespace vktrain::nn {
 namespace {
@@ -37,21 +38,17 @@ void fail(CheckRow& row, std::string why) {
   row.why = std::move(why);
 }
 
-// What Linux says that programs may take without swapping; half of it counts as ours. Where it
-// cannot be told: 1 GiB.
+// Half of what programs may take counts as ours; where it cannot be told: 1 GiB.
 std::uint64_t free_memory_share() {
-  std::ifstream file("/proc/meminfo");
-  std::string word;
-  while (file >> word) {
-    std::uint64_t kibibytes = 0;
-    if (word == "MemAvailable:" && file >> kibibytes) return kibibytes * 1024 / 2;
-  }
-  return 1024 * kMebibyte;
+  const std::optional<std::uint64_t> available = available_memory();
+  return available ? *available / 2 : 1024 * kMebibyte;
 }
 
 // The memory of CPU drivers and of many GPUs is the machine's.
 std::uint64_t memory_budget(const runtime::DeviceProfile& profile, std::uint64_t most) {
-  return std::min({most, profile.memory / 2, free_memory_share()});
+  constexpr std::uint64_t kMostOfCpu = 1024 * kMebibyte;  // each page costs the processor time
+  const bool cpu = profile.kind == runtime::DeviceKind::cpu || !profile.limits.empty();
+  return std::min({most, profile.memory / 2, free_memory_share(), cpu ? kMostOfCpu : most});
 }
 
 // The first and the last words of a buffer hold what was written there.
