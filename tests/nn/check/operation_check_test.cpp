@@ -1,0 +1,167 @@
+// The first part of the conformance suite on the test device, and what it does with kernels that
+// are wrong or refused.
+#include "nn/check/operation_check.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "nn/check/catalogue.h"
+#include "runtime/kernel.h"
+#include "tests/support/device_fixture.h"
+
+namespace vktrain::testing {
+namespace {
+
+using namespace nn;
+
+std::vector<CheckRow> rows_named(const std::vector<CheckRow>& rows, std::string_view operation) {
+  std::vector<CheckRow> found;
+  std::ranges::copy_if(rows, std::back_inserter(found),
+                       [&](const CheckRow& row) { return row.operation == operation; });
+  return found;
+}
+
+// The cases whose name begins so.
+std::vector<CatalogueCase> cases_named(std::string_view name) {
+  std::vector<CatalogueCase> all = operation_catalogue(1);
+  std::erase_if(all, [&](const CatalogueCase& c) { return !c.name.starts_with(name); });
+  return all;
+}
+
+// A device of its own, whose kernels may be replaced.
+std::unique_ptr<runtime::Device> open_device() {
+  runtime::DeviceOptions options;
+  if (const char* selector = std::getenv("VKTRAIN_TEST_DEVICE")) options.selector = selector;
+  options.pipeline_cache = false;
+  return runtime::Device::open(options);
+}
+
+class OperationCheckTest : public DeviceTest {};
+
+TEST_F(OperationCheckTest, EveryOperationIsInTheCatalogue) {
+  const std::vector<CheckRow> rows = list_operations(device(), {}, operation_catalogue(1));
+  std::set<std::string> names;
+  for (const CheckRow& row : rows) names.insert(row.operation);
+  for (const char* name : {"gemm nt",
+                           "gemm nn",
+                           "gemm tn",
+                           "conv2d forward",
+                           "conv2d data gradient",
+                           "conv2d weight gradient",
+                           "max pool2d",
+                           "max pool2d backward",
+                           "avg pool2d",
+                           "avg pool2d backward",
+                           "batch norm train",
+                           "batch norm eval",
+                           "batch norm backward",
+                           "dropout",
+                           "dropout2d",
+                           "softmax cross entropy",
+                           "add",
+                           "bias add",
+                           "column sum",
+                           "channel sum",
+                           "concat",
+                           "slice",
+                           "channels last",
+                           "activation forward gelu",
+                           "activation backward silu",
+                           "gather batch",
+                           "confusion matrix",
+                           "clip gradients",
+                           "end step",
+                           "sgd",
+                           "adam",
+                           "adamw",
+                           "rmsprop",
+                           "adagrad"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+  }
+}
+
+// Kernels for GPUs on CPU drivers, or the other way round.
+TEST_F(OperationCheckTest, VariantsOfOtherDevicesAreSkippedWithAReason) {
+  const std::vector<CheckRow> rows =
+      rows_named(list_operations(device(), {}, operation_catalogue(1)), "gemm nt");
+  const auto skipped = [](const CheckRow& row) { return row.result == CheckResult::skipped; };
+  EXPECT_TRUE(std::ranges::any_of(rows, skipped));
+  EXPECT_FALSE(std::ranges::all_of(rows, skipped));
+  for (const CheckRow& row : rows) EXPECT_EQ(skipped(row), !row.why.empty()) << row.variant;
+}
+
+TEST_F(OperationCheckTest, EveryVariantOfAFewCasesPasses) {
+  std::vector<CatalogueCase> some = cases_named("65 x 33 -> 17, relu");
+  for (const char* name : {"[3, 6, 9, 8] -> 8", "loss, [65, 10]", "sgd with Nesterov",
+                           "batch of [3, 9, 10]", "max pooling of relu 2 x 2, [5, 3, 9, 13]"}) {
+    const std::vector<CatalogueCase> more = cases_named(name);
+    ASSERT_FALSE(more.empty()) << name;
+    some.insert(some.end(), more.begin(), more.end());
+  }
+  const std::vector<CheckRow> rows = check_operations(device(), {}, some);
+  EXPECT_GE(rows.size(), 20u);
+  for (const CheckRow& row : rows) {
+    EXPECT_NE(row.result, CheckResult::fail) << row.name() << ": " << row.why;
+    if (row.result != CheckResult::pass) continue;
+    EXPECT_GT(row.cases, 0u) << row.name();
+    ASSERT_TRUE(row.error) << row.name();
+    EXPECT_LE(row.error->ulp, row.error->limit_ulp) << row.name();
+  }
+}
+
+TEST_F(OperationCheckTest, FilterLeavesOtherRowsOut) {
+  CheckOptions options;
+  options.filter = "Operation: GEMM TN";
+  std::size_t calls = 0;
+  options.on_progress = [&](std::string_view) { ++calls; };
+  const std::vector<CheckRow> rows =
+      check_operations(device(), options, cases_named("5 x 7 -> 3, relu"));
+  ASSERT_FALSE(rows.empty());
+  for (const CheckRow& row : rows) EXPECT_EQ(row.operation, "gemm tn");
+  EXPECT_EQ(calls, 2u);
+}
+
+// a - b instead of a + b: OpFAdd and OpFSub have the same operands (SPIR-V, 3.42.13).
+TEST_F(OperationCheckTest, AWrongKernelFails) {
+  constexpr std::uint32_t kFAdd = 129, kFSub = 131, kHeaderWords = 5;
+  const auto code = runtime::shader_code("add");
+  std::vector<std::uint32_t> wrong(code.begin(), code.end());
+  for (std::size_t i = kHeaderWords; i < wrong.size(); i += wrong[i] >> 16) {
+    if ((wrong[i] & 0xffff) == kFAdd) wrong[i] = (wrong[i] & 0xffff0000) | kFSub;
+  }
+  const auto own = open_device();
+  own->kernels().add_shader("add", wrong);
+  const std::vector<CheckRow> rows = check_operations(*own, {}, cases_named("add, [65, 33]"));
+  const std::vector<CheckRow> sums = rows_named(rows, "add");
+  ASSERT_EQ(sums.size(), 1u);
+  EXPECT_EQ(sums[0].result, CheckResult::fail);
+  EXPECT_NE(sums[0].why.find("add, [65, 33]: add -> "), std::string::npos) << sums[0].why;
+  for (const CheckRow& row : rows_named(rows, "activation forward relu")) {
+    EXPECT_EQ(row.result, CheckResult::pass) << row.why;
+  }
+}
+
+// A shader with bindings that the dispatch has not is refused when the graph is recorded.
+TEST_F(OperationCheckTest, ARefusedKernelFailsAndTheCheckGoesOn) {
+  const auto own = open_device();
+  own->kernels().add_shader("add", runtime::shader_code("batch_norm_forward"));
+  std::vector<CatalogueCase> some = cases_named("add, [64, 64]");
+  const std::vector<CatalogueCase> more = cases_named("confusion, [65, 10]");
+  some.insert(some.end(), more.begin(), more.end());
+  const std::vector<CheckRow> rows = check_operations(*own, {}, some);
+  ASSERT_EQ(rows_named(rows, "add").size(), 1u);
+  EXPECT_EQ(rows_named(rows, "add")[0].result, CheckResult::fail);
+  ASSERT_EQ(rows_named(rows, "confusion matrix").size(), 1u);
+  EXPECT_EQ(rows_named(rows, "confusion matrix")[0].result, CheckResult::pass);
+}
+
+TEST(OperationCheckRows, SplitsAreOneVariant) {
+  EXPECT_EQ(row_variant("tiled 32x32 by 4x4 split 12"), "tiled 32x32 by 4x4 split");
+  EXPECT_EQ(row_variant("tiled 32x32 by 4x4 split 4 aligned"), "tiled 32x32 by 4x4 split aligned");
+  EXPECT_EQ(row_variant("shuffle 16x8"), "shuffle 16x8");
+  EXPECT_EQ(row_variant(""), "");
+}
+
+}  // namespace
+}  // namespace vktrain::testing
