@@ -49,7 +49,8 @@ void Executable::add_operation(const PlannedOperation& operation) {
     dispatch.flops = planned.flops;
     dispatch.bytes = planned.bytes;
     for (const PlannedBinding& binding : planned.bindings) {
-      dispatch.bindings.push_back({slice_of(binding, operation), binding.access});
+      dispatch.bindings.push_back(
+          {slice_of(binding, operation), binding.access, binding.texel_floats});
     }
     commands_.add(std::move(dispatch));
   }

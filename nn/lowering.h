@@ -30,6 +30,13 @@ struct PlannedBinding {
   enum class Source { value, scratch, range } source = Source::value;
   std::uint32_t id = 0;  // ValueId, scratch number, or Range
   runtime::Access access = runtime::Access::read;
+  std::uint32_t texel_floats = 4;  // see runtime::Binding
+
+  PlannedBinding as_texels(std::uint32_t floats) const {
+    PlannedBinding binding = *this;
+    binding.texel_floats = floats;
+    return binding;
+  }
 };
 
 struct PlannedDispatch {

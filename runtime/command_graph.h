@@ -23,6 +23,8 @@ enum class Access { read, write, read_write };
 struct Binding {
   Slice slice;
   Access access = Access::read;
+  // Of a texel, where the kernel reads the binding as texels: 1, 2 or 4.
+  std::uint32_t texel_floats = 4;
 };
 
 struct Dispatch {

@@ -10,6 +10,16 @@
 #include "runtime/memory_impl.h"
 
 namespace vktrain::runtime {
+namespace {
+
+// Vulkan requires these formats of uniform texel buffers.
+VkFormat texel_format(std::uint32_t floats) {
+  return floats == 1   ? VK_FORMAT_R32_SFLOAT
+         : floats == 2 ? VK_FORMAT_R32G32_SFLOAT
+                       : VK_FORMAT_R32G32B32A32_SFLOAT;
+}
+
+}  // namespace
 
 Descriptors::Descriptors(const LogicalDevice& device, VkDescriptorSetLayout layout,
                          std::span<const Dispatch> dispatches,
@@ -47,11 +57,12 @@ void Descriptors::allocate_sets(VkDescriptorSetLayout layout, std::size_t dispat
         fmt::format("allocating descriptor sets for {} dispatches", count));
 }
 
-VkBufferView Descriptors::make_texel_view(const Slice& slice) {
+VkBufferView Descriptors::make_texel_view(const Binding& binding) {
+  const Slice& slice = binding.slice;
   VkBufferViewCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
   info.buffer = slice.buffer->impl().bound.buffer.get();
-  info.format = VK_FORMAT_R32G32B32A32_SFLOAT;
+  info.format = texel_format(binding.texel_floats);
   info.offset = slice.offset;
   info.range = slice.size;
   VkBufferView view = VK_NULL_HANDLE;
@@ -84,7 +95,7 @@ void Descriptors::write(std::span<const Dispatch> dispatches,
       infos.push_back({slice.buffer->impl().bound.buffer.get(), slice.offset, slice.size});
       add_write(i, slot, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER)->pBufferInfo = &infos.back();
       if ((texels & (1u << slot)) == 0) continue;
-      views.push_back(make_texel_view(slice));
+      views.push_back(make_texel_view(dispatches[i].bindings[slot]));
       add_write(i, kMaxBindings + slot, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER)->pTexelBufferView =
           &views.back();
     }

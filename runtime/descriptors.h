@@ -21,7 +21,7 @@ class Descriptors {
  private:
   void allocate_sets(VkDescriptorSetLayout layout, std::size_t dispatches);
   void write(std::span<const Dispatch> dispatches, std::span<const Kernel* const> kernels);
-  VkBufferView make_texel_view(const Slice& slice);
+  VkBufferView make_texel_view(const Binding& binding);
 
   const LogicalDevice* device_;
   OwnedDescriptorPool pool_;

@@ -1,8 +1,9 @@
 // Kernels: a shader of shaders/ with values for its specialization constants.
 //
 // All kernels share one interface: up to 8 storage buffers in descriptor set 0 (binding i is the
-// dispatch's i-th binding), each of which a shader may read as a uniform texel buffer of vec4 at
-// binding 8 + i instead, and at most 128 bytes of push constants.
+// dispatch's i-th binding), each of which a shader may read as a uniform texel buffer at binding
+// 8 + i instead, of as many floats a texel as the dispatch's binding says, and at most 128 bytes of
+// push constants.
 #pragma once
 
 #include <compare>

@@ -18,22 +18,19 @@ layout(constant_id = 14) const uint COLUMNS = 1;       // of the result, per inv
 layout(constant_id = 15) const uint TILES = 1;         // of a row of the result
 layout(constant_id = 16) const uint SOURCE_WIDTH = 1;
 layout(constant_id = 17) const uint RESULT_WIDTH = 1;
-// Floats that one load or store moves: 1, 2 or 4, as the width of the rows allows.
+// Floats of a texel of the source, and of a store and of a texel of the output: 1, 2 or 4, as the
+// width of the rows allows.
 layout(constant_id = 18) const uint LOAD = 1;
 layout(constant_id = 19) const uint STORE = 1;
 layout(constant_id = 20) const uint ROWS = 1;  // of the result (or tiles of them), per invocation
 
-layout(set = 0, binding = 0, std430) readonly buffer Source1 { float source1[]; };
-layout(set = 0, binding = 0, std430) readonly buffer Source2 { vec2 source2[]; };
-layout(set = 0, binding = 0, std430) readonly buffer Source4 { vec4 source4[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Weight { float weight[]; };
+layout(set = 0, binding = 8) uniform samplerBuffer source_texels;
+layout(set = 0, binding = 9) uniform samplerBuffer weight_texels;  // of one float
 layout(set = 0, binding = 2, std430) writeonly buffer Result1 { float result1[]; };
 layout(set = 0, binding = 2, std430) writeonly buffer Result2 { vec2 result2[]; };
 layout(set = 0, binding = 2, std430) writeonly buffer Result4 { vec4 result4[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { float bias[]; };
-layout(set = 0, binding = 4, std430) readonly buffer Output1 { float output1[]; };
-layout(set = 0, binding = 4, std430) readonly buffer Output2 { vec2 output2[]; };
-layout(set = 0, binding = 4, std430) readonly buffer Output4 { vec4 output4[]; };
+layout(set = 0, binding = 12) uniform samplerBuffer output_texels;
 
 // In elements.
 layout(push_constant, std430) uniform Push {
@@ -100,14 +97,7 @@ uint span() {
     [[unroll]] for (uint k_ = 0; k_ < span(); ++k_) segment[(at) + k_] = 0.0;                     \
     if (TILES == 1) {                                                                             \
         [[unroll]] for (uint k_ = 0; k_ < SOURCE_WIDTH; k_ += LOAD) {                             \
-            vec4 loaded_ = vec4(0.0);                                                             \
-            if (LOAD == 4) {                                                                      \
-                loaded_ = source4[((base) + k_) / 4];                                             \
-            } else if (LOAD == 2) {                                                               \
-                loaded_.xy = source2[((base) + k_) / 2];                                          \
-            } else {                                                                              \
-                loaded_.x = source1[(base) + k_];                                                 \
-            }                                                                                     \
+            vec4 loaded_ = texelFetch(source_texels, int(((base) + k_) / LOAD));                  \
             loaded_ = operand(loaded_, p.scale);                                                  \
             [[unroll]] for (uint part_ = 0; part_ < LOAD; ++part_) {                              \
                 int place_ = int(k_ + part_) - first_relative();                                  \
@@ -119,7 +109,8 @@ uint span() {
         [[unroll]] for (uint k_ = 0; k_ < span(); ++k_) {                                         \
             int column_ = (column0) + first_relative() + int(k_);                                 \
             bool inside_ = (exists) && column_ >= 0 && column_ < int(SOURCE_WIDTH);               \
-            float loaded_ = source1[(base) + clamp(column_, 0, int(SOURCE_WIDTH) - 1)];           \
+            int place_ = int(base) + clamp(column_, 0, int(SOURCE_WIDTH) - 1);                    \
+            float loaded_ = texelFetch(source_texels, place_).x;                                  \
             segment[(at) + k_] = inside_ ? operand(loaded_, p.scale) : 0.0;                       \
         }                                                                                         \
     }
@@ -185,7 +176,8 @@ void main() {
         [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
             [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
                 lane_weight[l * KERNEL_WIDTH + j] =
-                    operand(weight[weights[l] + c * source_step + i * KERNEL_WIDTH + j], 1.0);
+                    operand(texelFetch(weight_texels, int(weights[l] + c * source_step +
+                                                          i * KERNEL_WIDTH + j)).x, 1.0);
         }
         [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
             float tap[MAX_KERNEL_WIDTH];
@@ -234,16 +226,12 @@ void main() {
                     value = activate(ACTIVATION, value + b, p.alpha);
                     if (ACTIVATION_GRADIENT != 0) {
                         vec4 y = vec4(0.0);
-                        if (STORE == 4) y = output4[(output_image + first + column) / 4];
-                        [[unroll]] for (uint part = 0; part < 4; ++part) {
-                            uint at = first + column + part;
-                            bool exists = column + part < COLUMNS &&
-                                          (TILES == 1 || column0[r] + column + part < RESULT_WIDTH);
-                            if (exists && STORE == 1) y[part] = output1[output_image + at];
-                            if (exists && STORE == 2 && part % 2 == 0) {
-                                vec2 pair = output2[(output_image + at) / 2];
-                                y[part] = pair.x;
-                                y[part + 1] = pair.y;
+                        // Where there is no such column the value is not stored.
+                        [[unroll]] for (uint part = 0; part < 4; part += STORE) {
+                            if (column + part < COLUMNS) {
+                                uint at = output_image + first + column + part;
+                                vec4 texel = texelFetch(output_texels, int(at / STORE));
+                                [[unroll]] for (uint t = 0; t < STORE; ++t) y[part + t] = texel[t];
                             }
                         }
                         value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);

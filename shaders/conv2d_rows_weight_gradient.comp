@@ -18,16 +18,12 @@ layout(constant_id = 15) const uint COLUMNS = 1;  // of dy at a time
 layout(constant_id = 16) const uint TILES = 1;    // of a row of dy
 layout(constant_id = 17) const uint IN_WIDTH = 1;
 layout(constant_id = 18) const uint OUT_WIDTH = 1;
-// Floats that one load moves: 1, 2 or 4, as the width of the rows allows.
+// Floats of a texel: 1, 2 or 4, as the width of the rows allows.
 layout(constant_id = 19) const uint LOAD_X = 1;
 layout(constant_id = 20) const uint LOAD_DY = 1;
 
-layout(set = 0, binding = 0, std430) readonly buffer Dy1 { float dy1[]; };
-layout(set = 0, binding = 0, std430) readonly buffer Dy2 { vec2 dy2[]; };
-layout(set = 0, binding = 0, std430) readonly buffer Dy4 { vec4 dy4[]; };
-layout(set = 0, binding = 1, std430) readonly buffer X1 { float x1[]; };
-layout(set = 0, binding = 1, std430) readonly buffer X2 { vec2 x2[]; };
-layout(set = 0, binding = 1, std430) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 8) uniform samplerBuffer dy_texels;
+layout(set = 0, binding = 9) uniform samplerBuffer x_texels;
 layout(set = 0, binding = 2, std430) writeonly buffer DWeight { float dweight[]; };
 layout(set = 0, binding = 3, std430) writeonly buffer DBias { float dbias[]; };
 
@@ -64,15 +60,8 @@ float x[MAX_SPAN];                // of the lane's row
 // Columns [first, first + COLUMNS) of dy's row.
 void load_dy(uint o, uint base, uint first) {
     [[unroll]] for (uint k = 0; k < COLUMNS; k += LOAD_DY) {
-        vec4 loaded = vec4(0.0);
-        if (LOAD_DY == 4) {
-            loaded = dy4[(base + first + k) / 4];
-        } else if (LOAD_DY == 2) {
-            loaded.xy = dy2[(base + first + k) / 2];
-        } else {
-            loaded.x = dy1[base + min(first + k, OUT_WIDTH - 1)];
-        }
-        loaded = operand(loaded, p.scale);
+        uint column = LOAD_DY == 1 ? min(first + k, OUT_WIDTH - 1) : first + k;
+        vec4 loaded = operand(texelFetch(dy_texels, int((base + column) / LOAD_DY)), p.scale);
         [[unroll]] for (uint part = 0; part < LOAD_DY; ++part)
             dy[o * COLUMNS + k + part] =
                 TILES == 1 || first + k + part < OUT_WIDTH ? loaded[part] : 0.0;
@@ -85,15 +74,7 @@ void load_x(uint base, uint first, bool exists) {
     [[unroll]] for (uint k = 0; k < SPAN; ++k) x[k] = 0.0;
     if (TILES == 1) {
         [[unroll]] for (uint k = 0; k < IN_WIDTH; k += LOAD_X) {
-            vec4 loaded = vec4(0.0);
-            if (LOAD_X == 4) {
-                loaded = x4[(base + k) / 4];
-            } else if (LOAD_X == 2) {
-                loaded.xy = x2[(base + k) / 2];
-            } else {
-                loaded.x = x1[base + k];
-            }
-            loaded = operand(loaded, 1.0);
+            vec4 loaded = operand(texelFetch(x_texels, int((base + k) / LOAD_X)), 1.0);
             [[unroll]] for (uint part = 0; part < LOAD_X; ++part) {
                 uint place = k + part + PADDING_LEFT;
                 if (place < SPAN) x[place] = exists ? loaded[part] : 0.0;
@@ -102,7 +83,7 @@ void load_x(uint base, uint first, bool exists) {
     } else {
         [[unroll]] for (uint k = 0; k < SPAN; ++k) {
             int column = int(first * STRIDE_WIDTH + k) - int(PADDING_LEFT);
-            float loaded = x1[base + clamp(column, 0, int(IN_WIDTH) - 1)];
+            float loaded = texelFetch(x_texels, int(base) + clamp(column, 0, int(IN_WIDTH) - 1)).x;
             bool inside = exists && column >= 0 && column < int(IN_WIDTH);
             x[k] = inside ? operand(loaded, 1.0) : 0.0;
         }

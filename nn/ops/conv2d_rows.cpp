@@ -18,23 +18,27 @@ constexpr std::int64_t kMostSpan = 64;     // that an invocation reads
 constexpr std::int64_t kMostChannels = 16;
 constexpr std::int64_t kMostKernelWidth = 8;
 
-// What a float loaded, a product and a sum kept over a turn of a loop cost lavapipe, in
-// instructions for 8 lanes: a load is a loop over them.
-constexpr double kLoadCost = 75;
+// What a product and a sum kept over a turn of a loop cost lavapipe, in instructions for 8 lanes.
 constexpr double kProductCost = 2;
 constexpr double kSumCost = 3;
 
-double body_cost(std::int64_t loads, std::int64_t products, std::int64_t sums) {
-  return kLoadCost * static_cast<double>(loads) + kProductCost * static_cast<double>(products) +
+// Of `count` floats read from texels of 1, 2 or 4: a texel is gathered lane by lane.
+double load_cost(std::int64_t count, std::uint32_t texel_floats) {
+  const double of_a_float = texel_floats == 4 ? 10 : texel_floats == 2 ? 17 : 28;
+  return of_a_float * static_cast<double>(count);
+}
+
+double body_cost(double loads, std::int64_t products, std::int64_t sums) {
+  return loads + kProductCost * static_cast<double>(products) +
          kSumCost * static_cast<double>(sums);
 }
 
-// What keeps the compilation of a kernel within about a second on lavapipe 22.3, and within few on
-// 25.0, where stores, and loads beside them, take most of it.
+// What keeps the compilation of a kernel within about half a second on lavapipe 22.3, and within two
+// on 25.0, where stores, and loads beside them, take most of it.
 constexpr std::int64_t kMostForwardSize = 1200;  // products and what a sum adds
 constexpr std::int64_t kStoreSize = 2;
 constexpr std::int64_t kLoadAndStoreSize = 6;
-constexpr std::int64_t kMostWeightProducts = 1300;
+constexpr std::int64_t kMostWeightProducts = 2600;
 
 // Floats of the widest vector that rows of this width allow at every row's beginning.
 std::uint32_t vector_width(std::int64_t width) {
@@ -133,6 +137,7 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
       row.tiles == 1
           ? std::max(pass.source_size.width, span_of(row.columns, s.window, pass.data_gradient))
           : span_of(row.columns, s.window, pass.data_gradient);
+  const std::uint32_t source_floats = row.tiles == 1 ? vector_width(pass.source_size.width) : 1;
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   const std::int64_t size_of_sum =
       pass.gradient_activation.kind != Activation::none ? kLoadAndStoreSize : kStoreSize;
@@ -144,8 +149,8 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
       const std::int64_t sums = rows * row.columns * channels;
       const std::int64_t products = sums * s.window.kernel.width;
       if (products + sums * size_of_sum > kMostForwardSize && rows * channels > 1) continue;
-      const std::int64_t loads =
-          rows * span + divide_up(channels, kWorkgroup) * s.window.kernel.width;
+      const double loads = load_cost(rows * span, source_floats) +
+                           load_cost(divide_up(channels, kWorkgroup) * s.window.kernel.width, 1);
       const double cost = static_cast<double>(divide_up(pass.result_channels, channels) *
                                               divide_up(items, rows * kWorkgroup)) *
                           body_cost(loads, products, sums);
@@ -173,14 +178,16 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
                              row.tiles, pass.source_size.width, pass.result_size.width}) {
     d.constants.push_back(to_u32(value));
   }
-  d.constants.push_back(whole ? vector_width(pass.source_size.width) : 1);
-  d.constants.push_back(whole ? vector_width(pass.result_size.width) : 1);
+  const std::uint32_t source_floats = whole ? vector_width(pass.source_size.width) : 1;
+  const std::uint32_t result_floats = whole ? vector_width(pass.result_size.width) : 1;
+  d.constants.push_back(source_floats);
+  d.constants.push_back(result_floats);
   d.constants.push_back(to_u32(tile.rows));
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
-  d.bindings = {l.read(pass.source), l.read(pass.weight), l.write(pass.result),
-                l.read(bias != kNoValue ? bias : pass.source),
-                l.read(output != kNoValue ? output : pass.source)};
+  d.bindings = {l.read(pass.source).as_texels(source_floats), l.read(pass.weight).as_texels(1),
+                l.write(pass.result), l.read(bias != kNoValue ? bias : pass.source),
+                l.read(output != kNoValue ? output : pass.source).as_texels(result_floats)};
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
@@ -212,10 +219,12 @@ struct WeightTiles {
   }
   std::int64_t products(const Conv2dSizes& s) const { return sums(s) * row.columns; }
   double cost(const Conv2dSizes& s) const {
-    const std::int64_t x_width =
-        row.tiles == 1 ? s.input.width : span_of(row.columns, s.window, false);
-    const std::int64_t loads =
-        out_channels * row.columns + divide_up(in_channels * kernel_rows, kWorkgroup) * x_width;
+    const bool whole = row.tiles == 1;
+    const std::int64_t x_width = whole ? s.input.width : span_of(row.columns, s.window, false);
+    const double loads =
+        load_cost(out_channels * row.columns, whole ? vector_width(s.output.width) : 1) +
+        load_cost(divide_up(in_channels * kernel_rows, kWorkgroup) * x_width,
+                  whole ? vector_width(s.input.width) : 1);
     return static_cast<double>(count(s)) * body_cost(loads, products(s), sums(s));
   }
 };
@@ -301,8 +310,10 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
 
 bool supports(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
   // A workgroup is one subgroup, whose lanes hand the weights round.
+  const bool texels = device.max_texel_elements >= device.max_storage_range / 4 &&
+                      device.texel_alignment <= 4 * kAlignmentElements;
   const bool made_for = device.kind == runtime::DeviceKind::cpu && device.subgroup_shuffle &&
-                        device.subgroup_size == kWorkgroup;
+                        device.subgroup_size == kWorkgroup && texels;
   return made_for && s.window.kernel.width <= kMostKernelWidth &&
          span_of(1, s.window, false) <= kMostSpan && s.window.stride.width <= kMostColumns;
 }
@@ -356,10 +367,13 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
                              row.tiles, s.input.width, s.output.width}) {
     d.constants.push_back(to_u32(value));
   }
-  d.constants.push_back(whole ? vector_width(s.input.width) : 1);
-  d.constants.push_back(whole ? vector_width(s.output.width) : 1);
+  const std::uint32_t x_floats = whole ? vector_width(s.input.width) : 1;
+  const std::uint32_t dy_floats = whole ? vector_width(s.output.width) : 1;
+  d.constants.push_back(x_floats);
+  d.constants.push_back(dy_floats);
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
-  d.bindings = {l.read(o.dy), l.read(o.x), sum.result_binding(l), sum.vector_binding(l)};
+  d.bindings = {l.read(o.dy).as_texels(dy_floats), l.read(o.x).as_texels(x_floats),
+                sum.result_binding(l), sum.vector_binding(l)};
   d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
   d.groups = l.groups_for(tiles.count(s), 1);
   d.groups[2] = splits;

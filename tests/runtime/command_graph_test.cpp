@@ -213,7 +213,6 @@ TEST_F(CommandGraphTest, BindsAllEightBuffersAndThreeAxes) {
   EXPECT_THAT(read<float>(y), Each(-0.5f * 127.0f));
 }
 
-// Without this test, silence could also mean that the layer's messages do not arrive.
 TEST_F(CommandGraphTest, ReadsABindingAsTexels) {
   const std::vector<float> values = {1, 2, 3, 4, 10, 20, 30, 40, -1, 1, -2, 2};
   const Slice x = make_slice(values, "x");
@@ -230,6 +229,27 @@ TEST_F(CommandGraphTest, ReadsABindingAsTexels) {
   EXPECT_EQ(read<float>(y), (std::vector<float>{10, 100, 0}));
 }
 
+// Of one or two floats, from any float or pair on. A missing w is 1.
+TEST_F(CommandGraphTest, ReadsTexelsOfFewerFloats) {
+  const std::vector<float> values = {1, 2, 3, 4, 10, 20, 30, 40};
+  const Slice x = make_slice(values, "x");
+  for (const std::uint32_t floats : {1u, 2u}) {
+    const Slice y = arena().allocate(3 * sizeof(float), "y");
+    Dispatch dispatch;
+    dispatch.label = "sums of texels";
+    dispatch.kernel = {"sum_texels", {8}};
+    dispatch.bindings = {{x, Access::read, floats}, {y, Access::write}};
+    dispatch.push = push({3});
+    CommandGraph graph(device());
+    graph.add(dispatch);
+    graph.record();
+    graph.run();
+    EXPECT_EQ(read<float>(y),
+              floats == 1 ? (std::vector<float>{2, 3, 4}) : (std::vector<float>{4, 8, 31}));
+  }
+}
+
+// Without this test, silence could also mean that the layer's messages do not arrive.
 TEST_F(CommandGraphTest, ValidationMessagesArrive) {
   if (!device().validating()) GTEST_SKIP() << "the validation layer is turned off";
   std::vector<std::string> heard;
@@ -371,6 +391,10 @@ TEST_F(LimitTest, RefusesTexelsThatAreNotWhole) {
   EXPECT_EQ(error_of_record(), "recorded");
   dispatch_.bindings[0].slice = x_.part(0, 68);
   EXPECT_THAT(error_of_record(), HasSubstr("binding 0 (\"test/x\") is read as texels: it has 68"));
+  dispatch_.bindings[0].texel_floats = 1;
+  EXPECT_EQ(error_of_record(), "recorded");
+  dispatch_.bindings[0].texel_floats = 3;
+  EXPECT_THAT(error_of_record(), HasSubstr("texels of 3 floats, expected 1, 2 or 4"));
 }
 
 TEST_F(LimitTest, RefusesTheWrongOrderOfCalls) {

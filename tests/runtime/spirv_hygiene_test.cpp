@@ -41,8 +41,8 @@ const Exception kExceptions[] = {
      "texel buffers, which every Vulkan device has (no feature bit); shuffles, which the profile "
      "must list: gemm_candidates offers it to no other device"},
     {"conv2d_rows",
-     {kGroupNonUniform, kGroupNonUniformShuffle},
-     "shuffles: conv2d_rows::supports asks the profile"},
+     {kSampledBuffer, kGroupNonUniform, kGroupNonUniformShuffle},
+     "as gemm_shuffle_: conv2d_rows::supports asks the profile"},
     {"subgroup_check",
      {kGroupNonUniform, kGroupNonUniformShuffle},
      "shuffles: it runs where the profile lists them, to see whether they work"},
