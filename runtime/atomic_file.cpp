@@ -1,16 +1,14 @@
-// See atomic_file.h. POSIX: rename(2) replaces its target atomically; fsync(2) of the folder makes
-// the new name durable.
+// See atomic_file.h. A rename replaces its target atomically, on POSIX systems (rename(2)) as on
+// Windows (MoveFileEx); the sync of the folder makes the new name durable.
 #include "runtime/atomic_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <system_error>
 
 #include "runtime/error.h"
-#include "runtime/file_descriptor.h"
+#include "runtime/platform.h"
 
 namespace vktrain {
 
@@ -22,23 +20,12 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-void sync_folder(const fs::path& folder) {
-  FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) throw file_error("open the folder", folder);
-  // Some file systems have no sync for folders and answer EINVAL; the rename is then as durable as
-  // they can make it.
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw file_error("sync the folder", folder);
-}
-
-void write_all(int fd, std::span<const std::byte> bytes, const fs::path& target) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      throw file_error("write", target);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+void rename_durably(const fs::path& from, const fs::path& target, std::string_view action) {
+  std::error_code error;
+  fs::rename(from, target, error);
+  if (error) throw file_error(action, target, error);
+  const fs::path folder = folder_of(target);
+  if (!sync_folder(folder)) throw file_error("sync the folder", folder);
 }
 
 // A new file of this process in the target's folder, removed again unless it was renamed.
@@ -47,9 +34,9 @@ class Temporary {
   explicit Temporary(const fs::path& target) {
     const fs::path folder = folder_of(target);
     for (int attempt = 0; attempt < 10'000; ++attempt) {
-      path_ = folder / fmt::format(".vktrain-{}-{}.tmp", ::getpid(), attempt);
-      fd_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-      if (fd_) return;
+      path_ = folder / fmt::format(".vktrain-{}-{}.tmp", process_id(), attempt);
+      file_ = open_file(path_, OpenMode::create);
+      if (file_) return;
       if (errno != EEXIST) break;
     }
     const int reason = errno;
@@ -57,19 +44,24 @@ class Temporary {
     throw file_error("write", target, reason);
   }
   ~Temporary() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    file_.reset();  // Windows removes no file that is open
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove(path_, ignored);
   }
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
 
-  int fd() const { return fd_.get(); }
-  const fs::path& path() const { return path_; }
-  void close() { fd_.reset(); }
-  void renamed() { path_.clear(); }
+  const FileDescriptor& file() const { return file_; }
+  // Whole and named `target` from now on.
+  void become(const fs::path& target) {
+    file_.reset();
+    rename_durably(path_, target, "write");
+    path_.clear();
+  }
 
  private:
   fs::path path_;
-  FileDescriptor fd_;
+  FileDescriptor file_;
 };
 
 fs::path resolve_target(const fs::path& path) {
@@ -96,16 +88,12 @@ void check_size(const fs::path& path, std::uintmax_t size, std::size_t limit) {
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
   const fs::path target = resolve_target(path);
   Temporary temporary(target);
-  write_all(temporary.fd(), bytes, target);
-  if (::fsync(temporary.fd()) != 0) throw file_error("write", target);
-  struct stat old {};
-  if (::stat(target.c_str(), &old) == 0 && ::fchmod(temporary.fd(), old.st_mode & 07777) != 0) {
+  if (!write_all(temporary.file(), bytes)) throw file_error("write", target);
+  if (!sync_file(temporary.file())) throw file_error("write", target);
+  if (!copy_permissions(target, temporary.file())) {
     throw file_error("keep the permissions of", target);
   }
-  temporary.close();
-  if (::rename(temporary.path().c_str(), target.c_str()) != 0) throw file_error("write", target);
-  temporary.renamed();
-  sync_folder(folder_of(target));
+  temporary.become(target);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
@@ -114,18 +102,18 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
 
 void move_into_place(const fs::path& complete, const fs::path& target) {
   {
-    FileDescriptor fd(::open(complete.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) throw file_error("sync", complete);
+    const FileDescriptor file = open_file(complete, OpenMode::read);
+    if (!file || !sync_file(file)) throw file_error("sync", complete);
   }
-  if (::rename(complete.c_str(), target.c_str()) != 0) throw file_error("move into place", target);
-  sync_folder(folder_of(target));
+  rename_durably(complete, target, "move into place");
 }
 
 void require_regular_file(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
-    throw file_error("read", path, error ? error.value() : ENOENT);
+    throw file_error("read", path,
+                     error ? error : std::make_error_code(std::errc::no_such_file_or_directory));
   }
   if (!fs::is_regular_file(status)) {
     throw Error(fmt::format("cannot read '{}': expected a file, found {}.", path.string(),
@@ -135,8 +123,8 @@ void require_regular_file(const fs::path& path) {
 
 std::string read_text_file(const fs::path& path, std::size_t limit) {
   require_regular_file(path);
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) throw file_error("read", path);
+  const FileDescriptor file = open_file(path, OpenMode::read);
+  if (!file) throw file_error("read", path);
   std::error_code unknown;
   const std::uintmax_t size = fs::file_size(path, unknown);
   if (!unknown) check_size(path, size, limit);
@@ -145,8 +133,8 @@ std::string read_text_file(const fs::path& path, std::size_t limit) {
   for (;;) {
     constexpr std::size_t kChunk = 1 << 16;
     text.resize(used + kChunk);
-    const ssize_t got = ::read(fd.get(), text.data() + used, kChunk);
-    if (got < 0 && errno == EINTR) continue;
+    const std::int64_t got =
+        read_some(file, std::as_writable_bytes(std::span(text).subspan(used, kChunk)));
     if (got < 0) throw file_error("read", path);
     used += static_cast<std::size_t>(got);
     check_size(path, used, limit);

@@ -1,4 +1,4 @@
-// A POSIX file descriptor that closes itself, and the sentence for a failed system call.
+// A file descriptor of the C library that closes itself, and the sentence for a failed call.
 #pragma once
 
 #include <unistd.h>
@@ -30,6 +30,8 @@ class FileDescriptor {
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  // For a library that will close it.
+  int release() { return std::exchange(fd_, -1); }
   void reset() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
@@ -39,11 +41,15 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-// "cannot <action> '<path>': <reason of errno>."
+// "cannot <action> '<path>': <reason>."
+inline Error file_error(std::string_view action, const std::filesystem::path& path,
+                        const std::error_code& reason) {
+  return Error("cannot " + std::string(action) + " '" + path.string() + "': " + reason.message() +
+               ".");
+}
 inline Error file_error(std::string_view action, const std::filesystem::path& path,
                         int error_number = errno) {
-  return Error("cannot " + std::string(action) + " '" + path.string() +
-               "': " + std::system_category().message(error_number) + ".");
+  return file_error(action, path, std::error_code(error_number, std::generic_category()));
 }
 
 }  // namespace vktrain

@@ -1,12 +1,12 @@
 #include "runtime/profile_limits.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <utility>
 
 #include "runtime/device_list.h"
+#include "runtime/platform.h"
 #include "runtime/profile_json.h"
 
 namespace vktrain::runtime {
@@ -109,9 +109,9 @@ ProfileLimits read_limits(const std::string& text) {
 }
 
 std::optional<ProfileLimits> limits_from_environment() {
-  const char* text = std::getenv("VKTRAIN_LIMITS");
-  if (text == nullptr || *text == '\0') return std::nullopt;
-  return read_limits(text);
+  const std::optional<std::string> text = environment_variable("VKTRAIN_LIMITS");
+  if (!text || text->empty()) return std::nullopt;
+  return read_limits(*text);
 }
 
 }  // namespace vktrain::runtime

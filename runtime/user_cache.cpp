@@ -2,26 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <system_error>
 
 #include "runtime/atomic_file.h"
 #include "runtime/embedded_shaders.h"
 #include "runtime/error.h"
 #include "runtime/hash.h"
+#include "runtime/platform.h"
 
 namespace vktrain::runtime {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-// The specification: a relative path is invalid and to be ignored.
-std::optional<fs::path> absolute_variable(const char* name) {
-  const char* value = std::getenv(name);
-  if (!value || !fs::path(value).is_absolute()) return std::nullopt;
-  return value;
-}
 
 void make_private_folder(const fs::path& folder) {
   std::error_code error;
@@ -36,22 +29,6 @@ void make_private_folder(const fs::path& folder) {
 
 }  // namespace
 
-std::optional<fs::path> system_cache_folder() {
-#if defined(_WIN32)
-  return absolute_variable("LOCALAPPDATA");
-#elif defined(__APPLE__)
-  constexpr std::string_view kBelowHome = "Library/Caches";
-#else
-  constexpr std::string_view kBelowHome = ".cache";
-  if (auto folder = absolute_variable("XDG_CACHE_HOME")) return folder;
-#endif
-#if !defined(_WIN32)
-  auto home = absolute_variable("HOME");
-  if (home) *home /= kBelowHome;
-  return home;
-#endif
-}
-
 std::uint64_t shader_hash() {
   Hash64 hash;
   for (const EmbeddedFile& file : embedded_shaders()) {
@@ -62,9 +39,9 @@ std::uint64_t shader_hash() {
 }
 
 std::optional<fs::path> user_cache_folder() {
-  if (const char* own = std::getenv("VKTRAIN_CACHE_DIR")) {
-    if (*own == '\0') return std::nullopt;
-    return own;
+  if (const auto own = environment_variable("VKTRAIN_CACHE_DIR")) {
+    if (own->empty()) return std::nullopt;
+    return *own;
   }
   auto folder = system_cache_folder();
   if (folder) *folder /= "vktrain";

@@ -14,11 +14,7 @@
 
 namespace vktrain::runtime {
 
-// Where programs of this system keep caches: XDG_CACHE_HOME or ~/.cache, on macOS ~/Library/Caches,
-// on Windows %LOCALAPPDATA%. Empty when the environment names no absolute path.
-std::optional<std::filesystem::path> system_cache_folder();
-
-// VKTRAIN_CACHE_DIR, else "vktrain" in the system's folder. Empty when there is none, or when
+// VKTRAIN_CACHE_DIR, else "vktrain" in the system's folder (platform.h). Empty when there is none, or when
 // VKTRAIN_CACHE_DIR is set to nothing, which switches the cache off. The folder need not exist.
 std::optional<std::filesystem::path> user_cache_folder();
 

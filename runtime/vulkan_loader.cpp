@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -19,12 +20,10 @@ void open_loader() {
   static VkResult result = VK_SUCCESS;
   std::call_once(once, [] { result = volkInitialize(); });
   if (result != VK_SUCCESS) {
-    throw DeviceError(
-        "the Vulkan loader (libvulkan.so.1) was not found: install it with a driver, on Debian and "
-        "Ubuntu with `apt install libvulkan1 mesa-vulkan-drivers`");
+    throw DeviceError(fmt::format("the Vulkan loader {}", system_words().vulkan_loader));
   }
   if (volkGetInstanceVersion() < VK_API_VERSION_1_1) {
-    throw DeviceError("the Vulkan loader is of version 1.0, but 1.1 is needed: update libvulkan1");
+    throw DeviceError("the Vulkan loader is of version 1.0, but 1.1 is needed: update it");
   }
 }
 

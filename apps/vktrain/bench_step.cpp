@@ -14,6 +14,7 @@
 #include "nn/rng.h"
 #include "nn/training/trainer.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -95,7 +96,7 @@ class StepClock : public nn::TrainObserver {
     double wall = 0, cpu = 0;
     static Times read() {
       const auto now = std::chrono::steady_clock::now().time_since_epoch();
-      return {std::chrono::duration<double>(now).count(), nn::process_cpu_seconds()};
+      return {std::chrono::duration<double>(now).count(), process_cpu_seconds()};
     }
   };
 

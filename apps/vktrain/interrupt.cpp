@@ -9,20 +9,21 @@ namespace {
 std::atomic<bool> interrupt_flag{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-void set_interrupt_flag(int) { interrupt_flag = true; }
+// C++ leaves open whether a handler stays for a second signal: it stays on POSIX systems and goes
+// on Windows.
+void set_interrupt_flag(int) {
+  std::signal(SIGINT, SIG_DFL);
+  interrupt_flag = true;
+}
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   interrupt_flag = false;
-  struct sigaction action {};
-  action.sa_handler = set_interrupt_flag;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, &previous_);
+  previous_ = std::signal(SIGINT, set_interrupt_flag);
 }
 
-InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &previous_, nullptr); }
+InterruptGuard::~InterruptGuard() { std::signal(SIGINT, previous_); }
 
 bool InterruptGuard::interrupted() const { return interrupt_flag; }
 

@@ -24,7 +24,7 @@ class InterruptGuard {
   bool interrupted() const;
 
  private:
-  struct sigaction previous_ {};
+  void (*previous_)(int) = SIG_DFL;
 };
 
 }  // namespace vktrain::app

@@ -1,8 +1,6 @@
 #include "apps/vktrain/reproduction.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +11,7 @@
 #include "nn/training/statistics.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -212,9 +211,9 @@ ReproductionFolder::ReproductionFolder(const fs::path& folder) : path_(folder) {
     throw Error(fmt::format("cannot make the folder '{}': {}.", path_.string(), error.message()));
   }
   const fs::path file = path_ / kLockFile;
-  lock_ = FileDescriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  lock_ = open_file(file, OpenMode::update);
   if (!lock_) throw file_error("open", file);
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (!lock_file(lock_)) {
     throw Error(fmt::format(
         "another `vktrain reproduce` is training into '{}'; wait for it, or choose another folder "
         "with --out.",

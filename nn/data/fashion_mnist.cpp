@@ -4,11 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <string>
 
 #include "runtime/error.h"
-#include "runtime/user_cache.h"
+#include "runtime/platform.h"
 
 namespace vktrain::nn {
 
@@ -19,11 +18,6 @@ namespace {
 constexpr std::array<std::string_view, 10> kLabelNames{
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
 
 // The file in its plain or its compressed form.
 std::optional<fs::path> file_in(const fs::path& folder, std::string_view name) {
@@ -60,7 +54,7 @@ fs::path require_set(const fs::path& folder, std::string_view source) {
 }
 
 std::optional<fs::path> cache_folder() {
-  const std::optional<fs::path> base = runtime::system_cache_folder();
+  const std::optional<fs::path> base = system_cache_folder();
   if (!base) return std::nullopt;
   return *base / "vktrain" / "fashion-mnist";
 }
@@ -70,18 +64,10 @@ std::optional<fs::path> cache_folder() {
 std::span<const std::string_view, 10> label_names() { return kLabelNames; }
 
 std::vector<fs::path> fashion_mnist_places() {
-  const fs::path below = fs::path("datasets") / "fashion-mnist";
-  std::vector<fs::path> places{"/usr/share" / below};
-  std::string data_folders = environment("XDG_DATA_DIRS");
-  if (data_folders.empty()) data_folders = "/usr/local/share:/usr/share";
-  for (std::size_t begin = 0; begin <= data_folders.size();) {
-    const std::size_t end = std::min(data_folders.find(':', begin), data_folders.size());
-    const fs::path base(data_folders.substr(begin, end - begin));
-    const fs::path place = (base / below).lexically_normal();
-    if (base.is_absolute() && std::ranges::find(places, place) == places.end()) {
-      places.push_back(place);
-    }
-    begin = end + 1;
+  std::vector<fs::path> places;
+  for (const fs::path& base : system_data_folders()) {
+    const fs::path place = base / "datasets" / "fashion-mnist";
+    if (std::ranges::find(places, place) == places.end()) places.push_back(place);
   }
   if (const auto cache = cache_folder()) places.push_back(*cache);
   return places;
@@ -90,15 +76,15 @@ std::vector<fs::path> fashion_mnist_places() {
 fs::path fashion_mnist_cache() {
   if (const auto folder = cache_folder()) return *folder;
   throw Error(
-      "there is no cache folder: neither XDG_CACHE_HOME nor HOME names an absolute path; set one "
-      "of "
-      "them or name a folder.");
+      fmt::format("there is no cache folder: set the variable {} to an absolute path, or name a "
+                  "folder with --data.",
+                  system_words().cache_variables));
 }
 
 fs::path find_fashion_mnist(const std::optional<fs::path>& given,
                             const std::vector<fs::path>& places) {
   if (given) return require_set(*given, "the option --data");
-  if (const std::string named = environment("VKTRAIN_DATA"); !named.empty()) {
+  if (const std::string named = environment_variable("VKTRAIN_DATA").value_or(""); !named.empty()) {
     return require_set(named, "the variable VKTRAIN_DATA");
   }
   std::string searched;
@@ -113,10 +99,9 @@ fs::path find_fashion_mnist(const std::optional<fs::path>& given,
                             some ? fmt::format(" (lacks '{}')", *missing) : "");
   }
   throw Error(fmt::format(
-      "FashionMNIST was not found; searched {}; install it with 'sudo apt install "
-      "dataset-fashion-mnist', download it with 'vktrain data fetch', or name its folder "
-      "with --data or VKTRAIN_DATA.",
-      searched.empty() ? "nowhere" : searched));
+      "FashionMNIST was not found; searched {}; {}download it with 'vktrain data fetch', or name "
+      "its folder with --data or VKTRAIN_DATA.",
+      searched.empty() ? "nowhere" : searched, system_words().data_set));
 }
 
 FashionMnist load_fashion_mnist(const fs::path& folder) {

@@ -4,9 +4,7 @@
 // dataset-fashion-mnist holds the same content, compressed anew.
 #include "nn/data/fetch.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 
 #include <cerrno>
 #include <system_error>
@@ -14,7 +12,7 @@
 #include "nn/data/sha256.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
-#include "runtime/file_descriptor.h"
+#include "runtime/platform.h"
 
 namespace vktrain::nn {
 
@@ -42,18 +40,15 @@ bool is_right(const fs::path& path, const FetchFile& file) {
   return fs::is_regular_file(path, ignored) && fault_of(path, file).empty();
 }
 
-FileDescriptor lock_folder(const fs::path& folder) {
+FileDescriptor make_and_lock(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) throw file_error("make the folder", folder, error.value());
-  FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) throw file_error("open the folder", folder);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) throw file_error("lock the folder", folder);
-    throw Error(fmt::format("another process is downloading to '{}'; wait for it or end it.",
-                            folder.string()));
-  }
-  return fd;
+  if (error) throw file_error("make the folder", folder, error);
+  FileDescriptor lock = lock_folder(folder);
+  if (lock) return lock;
+  if (errno != EWOULDBLOCK) throw file_error("lock the folder", folder);
+  throw Error(fmt::format("another process is downloading to '{}'; wait for it or end it.",
+                          folder.string()));
 }
 
 void download_file(const FetchOptions& options, const FetchFile& file) {
@@ -103,7 +98,7 @@ std::vector<FetchFile> fashion_mnist_downloads() {
 }
 
 FetchResult fetch_fashion_mnist(const FetchOptions& options) {
-  const FileDescriptor lock = lock_folder(options.destination);
+  const FileDescriptor lock = make_and_lock(options.destination);
   FetchResult result;
   for (const FetchFile& file : options.files) {
     if (is_right(options.destination / file.name, file)) {

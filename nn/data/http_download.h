@@ -7,7 +7,15 @@
 #include <functional>
 #include <string>
 
+#include "runtime/error.h"
+
 namespace vktrain::nn {
+
+inline void require_web_address(const std::string& url) {
+  if (url.starts_with("http://") || url.starts_with("https://")) return;
+  throw UsageError("cannot download '" + url +
+                   "': expected an address that starts with http:// or https://.");
+}
 
 struct HttpOptions {
   std::chrono::seconds connect_timeout{20};

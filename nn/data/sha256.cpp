@@ -1,41 +1,18 @@
-// See sha256.h.
+// See sha256.h: what is the same on every system.
 #include "nn/data/sha256.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <array>
 #include <vector>
 
 #include "nn/io/gz_reader.h"
-#include "runtime/error.h"
 
 namespace vktrain::nn {
 
-namespace {
-
-void require(int ok) {
-  if (ok != 1) throw Error("SHA-256 is not available in this system's OpenSSL.");
-}
-
-}  // namespace
-
-void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
-
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  require(context_ != nullptr);
-  require(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr));
-}
-
-void Sha256::update(std::span<const std::uint8_t> bytes) {
-  require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
-}
-
 std::string Sha256::hex_digest() {
-  std::array<std::uint8_t, 32> digest{};
-  require(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr));
   std::string text;
-  for (const std::uint8_t byte : digest) text += fmt::format("{:02x}", byte);
+  for (const std::uint8_t byte : finish()) text += fmt::format("{:02x}", byte);
   return text;
 }
 

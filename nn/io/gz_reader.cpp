@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "runtime/atomic_file.h"
-#include "runtime/file_descriptor.h"
+#include "runtime/platform.h"
 
 namespace vktrain::nn {
 
@@ -16,9 +16,11 @@ void GzReader::Close::operator()(gzFile_s* file) const { gzclose_r(file); }
 
 GzReader::GzReader(const std::filesystem::path& path) : path_(path) {
   require_regular_file(path);
-  errno = 0;
-  file_.reset(gzopen(path.c_str(), "rb"));
-  if (!file_) throw file_error("read", path, errno != 0 ? errno : ENOMEM);
+  FileDescriptor file = open_file(path, OpenMode::read);
+  if (!file) throw file_error("read", path);
+  file_.reset(gzdopen(file.get(), "rb"));
+  if (!file_) throw file_error("read", path, ENOMEM);
+  file.release();
 }
 
 std::size_t GzReader::read(std::span<std::uint8_t> bytes) {

@@ -1,13 +1,12 @@
 #include "nn/tuning/measure.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <stdexcept>
 
 #include "nn/training/submission_pacer.h"
+#include "runtime/platform.h"
 
 namespace vktrain::nn {
 namespace {
@@ -71,12 +70,6 @@ Spread spread_of(std::vector<double> values) {
   const double median =
       values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
   return {median, values.front(), values.back()};
-}
-
-double process_cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 Measurement measure(const std::function<void(std::uint32_t)>& run, const MeasureOptions& options) {

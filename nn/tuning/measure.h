@@ -33,8 +33,6 @@ struct Measurement {
   std::vector<double> cpu;  // of all threads of this process
 };
 
-double process_cpu_seconds();
-
 // `run(n)` must run n times and wait for the end; n stays below what takes about a quarter of a
 // second, so that no watchdog ends it.
 Measurement measure(const std::function<void(std::uint32_t)>& run, const MeasureOptions& options);

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "nn/tuning/peak.h"
+#include "runtime/platform.h"
 #include "tests/support/device_fixture.h"
 
 namespace vktrain::testing {

@@ -1,22 +1,21 @@
 // See http_download.h. The range is asked for with CURLOPT_RANGE rather than
 // CURLOPT_RESUME_FROM_LARGE: the latter fails on a server that ignores ranges, where starting
 // afresh is right.
-#include "nn/data/http_download.h"
-
 #include <curl/curl.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <charconv>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
+#include "nn/data/http_download.h"
+#include "runtime/atomic_file.h"
 #include "runtime/error.h"
-#include "runtime/file_descriptor.h"
+#include "runtime/platform.h"
 
 namespace vktrain::nn {
 
@@ -52,14 +51,11 @@ class Transfer {
   Transfer(const std::string& url, const std::filesystem::path& part, const HttpOptions& options)
       : url_(url), part_(part), options_(options), curl_(curl_easy_init()) {
     if (!curl_) throw Error("libcurl cannot start.");
-    file_ = FileDescriptor(::open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
+    // Before it is opened: that could wait for ever on a pipe.
+    if (std::filesystem::exists(part)) require_regular_file(part);
+    file_ = open_file(part, OpenMode::update);
     if (!file_) throw file_error("write", part);
-    struct stat status {};
-    if (::fstat(file_.get(), &status) != 0) throw file_error("read", part);
-    if (!S_ISREG(status.st_mode)) {
-      throw Error(fmt::format("cannot write '{}': expected a regular file.", part.string()));
-    }
-    offset_ = status.st_size;
+    set_size(static_cast<std::int64_t>(std::filesystem::file_size(part)));
   }
 
   void run() {
@@ -151,13 +147,8 @@ class Transfer {
     curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
     if (status != kOk && status != kPartialContent) return;  // the page of an error
     if (!started_) begin_body(status);
-    while (!bytes.empty()) {
-      const ssize_t written = ::pwrite(file_.get(), bytes.data(), bytes.size(), offset_);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw file_error("write", part_);
-      offset_ += written;
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
+    if (!write_all(file_, std::as_bytes(std::span(bytes)))) throw file_error("write", part_);
+    offset_ += static_cast<std::int64_t>(bytes.size());
     if (options_.progress) options_.progress(offset_, total_);
   }
 
@@ -175,9 +166,11 @@ class Transfer {
     total_ = length >= 0 ? offset_ + length : 0;
   }
 
-  void restart() {
-    if (::ftruncate(file_.get(), 0) != 0) throw file_error("write", part_);
-    offset_ = 0;
+  void restart() { set_size(0); }
+
+  void set_size(std::int64_t size) {
+    if (!resize_file(file_, size)) throw file_error("write", part_);
+    offset_ = size;
   }
 
   const std::string& url_;
@@ -196,10 +189,7 @@ class Transfer {
 
 void download(const std::string& url, const std::filesystem::path& part,
               const HttpOptions& options) {
-  if (!url.starts_with("http://") && !url.starts_with("https://")) {
-    throw UsageError(fmt::format(
-        "cannot download '{}': expected an address that starts with http:// or https://.", url));
-  }
+  require_web_address(url);
   Transfer(url, part, options).run();
 }
 
