@@ -50,7 +50,7 @@ void Executable::add_operation(const PlannedOperation& operation) {
     dispatch.bytes = planned.bytes;
     for (const PlannedBinding& binding : planned.bindings) {
       dispatch.bindings.push_back(
-          {slice_of(binding, operation), binding.access, binding.texel_floats});
+          {slice_of(binding, operation), binding.access, binding.texels});
     }
     commands_.add(std::move(dispatch));
   }

@@ -86,4 +86,11 @@ std::size_t Lowering::choose(VariantQuestion question) {
   return chosen;
 }
 
+bool reads_texels(const runtime::DeviceProfile& device) {
+  constexpr std::uint64_t kLeastTexel = 4;  // bytes
+  return device.kind == runtime::DeviceKind::cpu &&
+         device.max_texel_elements >= device.max_storage_range / kLeastTexel &&
+         device.texel_alignment <= 4 * kAlignmentElements;
+}
+
 }  // namespace vktrain::nn

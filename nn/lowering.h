@@ -30,11 +30,11 @@ struct PlannedBinding {
   enum class Source { value, scratch, range } source = Source::value;
   std::uint32_t id = 0;  // ValueId, scratch number, or Range
   runtime::Access access = runtime::Access::read;
-  std::uint32_t texel_floats = 4;  // see runtime::Binding
+  runtime::TexelFormat texels = runtime::TexelFormat::rgba32f;  // for kernels that read it so
 
-  PlannedBinding as_texels(std::uint32_t floats) const {
+  PlannedBinding as_texels(runtime::TexelFormat format) const {
     PlannedBinding binding = *this;
-    binding.texel_floats = floats;
+    binding.texels = format;
     return binding;
   }
 };
@@ -104,6 +104,11 @@ class Lowering {
   std::vector<std::int64_t> scratches_;
   std::vector<VariantQuestion> questions_;
 };
+
+// Whether kernels that read texel buffers instead of storage buffers are taken: on lavapipe, where
+// a load from a storage buffer is a loop over the lanes; and whatever can be bound must be readable
+// so.
+bool reads_texels(const runtime::DeviceProfile& device);
 
 // The bytes of a push-constant block; its layout must be std430's (4-byte members only).
 template <class T>

@@ -20,11 +20,14 @@ namespace vktrain::runtime {
 
 enum class Access { read, write, read_write };
 
+// How a kernel that reads a binding as texels sees it.
+enum class TexelFormat { rgba32f, rg32f, r32f, rgba32ui };
+std::uint32_t texel_bytes(TexelFormat format);
+
 struct Binding {
   Slice slice;
   Access access = Access::read;
-  // Of a texel, where the kernel reads the binding as texels: 1, 2 or 4.
-  std::uint32_t texel_floats = 4;
+  TexelFormat texels = TexelFormat::rgba32f;
 };
 
 struct Dispatch {

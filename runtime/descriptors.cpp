@@ -13,13 +13,25 @@ namespace vktrain::runtime {
 namespace {
 
 // Vulkan requires these formats of uniform texel buffers.
-VkFormat texel_format(std::uint32_t floats) {
-  return floats == 1   ? VK_FORMAT_R32_SFLOAT
-         : floats == 2 ? VK_FORMAT_R32G32_SFLOAT
-                       : VK_FORMAT_R32G32B32A32_SFLOAT;
+VkFormat vk_format(TexelFormat format) {
+  switch (format) {
+    case TexelFormat::rg32f:
+      return VK_FORMAT_R32G32_SFLOAT;
+    case TexelFormat::r32f:
+      return VK_FORMAT_R32_SFLOAT;
+    case TexelFormat::rgba32ui:
+      return VK_FORMAT_R32G32B32A32_UINT;
+    case TexelFormat::rgba32f:
+      break;
+  }
+  return VK_FORMAT_R32G32B32A32_SFLOAT;
 }
 
 }  // namespace
+
+std::uint32_t texel_bytes(TexelFormat format) {
+  return format == TexelFormat::r32f ? 4 : format == TexelFormat::rg32f ? 8 : 16;
+}
 
 Descriptors::Descriptors(const LogicalDevice& device, VkDescriptorSetLayout layout,
                          std::span<const Dispatch> dispatches,
@@ -62,7 +74,7 @@ VkBufferView Descriptors::make_texel_view(const Binding& binding) {
   VkBufferViewCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
   info.buffer = slice.buffer->impl().bound.buffer.get();
-  info.format = texel_format(binding.texel_floats);
+  info.format = vk_format(binding.texels);
   info.offset = slice.offset;
   info.range = slice.size;
   VkBufferView view = VK_NULL_HANDLE;

@@ -44,21 +44,16 @@ void check_texels(const Dispatch& dispatch, std::size_t slot, const DeviceProfil
   }
   const Slice& slice = dispatch.bindings[slot].slice;
   const std::string& name = slice.buffer->name();
-  const std::uint32_t floats = dispatch.bindings[slot].texel_floats;
-  if (floats != 1 && floats != 2 && floats != 4) {
-    refuse(dispatch, "binding {} (\"{}\") has texels of {} floats, expected 1, 2 or 4", slot, name,
-           floats);
-  }
-  const std::uint64_t texel_bytes = 4 * floats;
-  if (slice.size % texel_bytes != 0 || slice.offset % profile.texel_alignment != 0) {
+  const std::uint32_t bytes = texel_bytes(dispatch.bindings[slot].texels);
+  if (slice.size % bytes != 0 || slice.offset % profile.texel_alignment != 0) {
     refuse(dispatch,
            "binding {} (\"{}\") is read as texels: it has {} bytes from byte {}, expected whole "
            "texels of {} bytes from a multiple of {}",
-           slot, name, slice.size, slice.offset, texel_bytes, profile.texel_alignment);
+           slot, name, slice.size, slice.offset, bytes, profile.texel_alignment);
   }
-  if (slice.size / texel_bytes > profile.max_texel_elements) {
+  if (slice.size / bytes > profile.max_texel_elements) {
     refuse(dispatch, "binding {} (\"{}\") has {} texels, the device reads at most {}", slot, name,
-           slice.size / texel_bytes, profile.max_texel_elements);
+           slice.size / bytes, profile.max_texel_elements);
   }
 }
 

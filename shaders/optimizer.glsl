@@ -2,7 +2,8 @@
 // range as vec4, and the L1 and L2 penalties. Each .comp defines updated(), one vec4's update.
 //
 // Ranges are [replicas][range size]; padding holds weight 0 and gradient 0, which every optimizer
-// keeps at 0. Optional bindings that a variant does not use are bound to the parameters.
+// keeps at 0. Optional bindings that a variant does not use are bound to the parameters. With TEXELS
+// what is read of the ranges is read as texels (nn/lowering.h: reads_texels).
 
 #include "common.glsl"
 #include "step_state.glsl"
@@ -10,13 +11,30 @@
 layout(constant_id = 1) const bool PENALTIES = false;
 
 layout(std430, set = 0, binding = 0) buffer Parameters { vec4 parameters[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Gradients { vec4 gradients[]; };
 layout(std430, set = 0, binding = 2) readonly buffer State { StepState step_state; };
 layout(std430, set = 0, binding = 3) readonly buffer Table { StepTableEntry step_table[]; };
 layout(std430, set = 0, binding = 4) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
 layout(std430, set = 0, binding = 5) buffer Partials { float penalty_partials[]; };
 layout(std430, set = 0, binding = 6) buffer Slot0 { vec4 slot0[]; };
 layout(std430, set = 0, binding = 7) buffer Slot1 { vec4 slot1[]; };
+
+// An invocation alone reads and writes its vec4, and reads them before: both ways to read are right.
+#ifdef TEXELS
+layout(set = 0, binding = 8) uniform samplerBuffer parameter_texels;
+layout(set = 0, binding = 9) uniform samplerBuffer gradient_texels;
+layout(set = 0, binding = 14) uniform samplerBuffer slot0_texels;
+layout(set = 0, binding = 15) uniform samplerBuffer slot1_texels;
+vec4 load_parameters(uint i) { return texelFetch(parameter_texels, int(i)); }
+vec4 load_gradients(uint i) { return texelFetch(gradient_texels, int(i)); }
+vec4 load_slot0(uint i) { return texelFetch(slot0_texels, int(i)); }
+vec4 load_slot1(uint i) { return texelFetch(slot1_texels, int(i)); }
+#else
+layout(std430, set = 0, binding = 1) readonly buffer Gradients { vec4 gradients[]; };
+vec4 load_parameters(uint i) { return parameters[i]; }
+vec4 load_gradients(uint i) { return gradients[i]; }
+vec4 load_slot0(uint i) { return slot0[i]; }
+vec4 load_slot1(uint i) { return slot1[i]; }
+#endif
 
 layout(push_constant) uniform Push {
     uint vectors;                // vec4s of one replica's range
@@ -58,8 +76,8 @@ void main() {
     for (uint k = 0u; k < push.vectors_per_invocation; ++k) {
         uint i = first + k * gl_WorkGroupSize.x;
         if (i >= push.vectors) break;
-        vec4 weight = parameters[base + i];
-        vec4 gradient = gradients[base + i];
+        vec4 weight = load_parameters(base + i);
+        vec4 gradient = load_gradients(base + i);
         if (PENALTIES && i < push.penalised_vectors) {
             penalty += hyper.l2 * weight * weight + hyper.l1 * abs(weight);
             gradient += 2.0 * hyper.l2 * weight + hyper.l1 * sign(weight);

@@ -9,12 +9,12 @@ layout(constant_id = 3) const bool KERAS = false;
 vec4 updated(uint index, vec4 weight, vec4 gradient) {
     float learning_rate = entry.x;
     vec4 g = gradient + hyper.weight_decay * weight;
-    vec4 v = hyper.beta1 * slot0[index] + hyper.one_minus_beta1 * g * g;
+    vec4 v = hyper.beta1 * load_slot0(index) + hyper.one_minus_beta1 * g * g;
     slot0[index] = v;
     vec4 direction = g / (sqrt(v) + hyper.epsilon);
     if (!MOMENTUM) return weight - learning_rate * direction;
     vec4 buffered =
-        hyper.momentum * slot1[index] + (KERAS ? learning_rate * direction : direction);
+        hyper.momentum * load_slot1(index) + (KERAS ? learning_rate * direction : direction);
     slot1[index] = buffered;
     return weight - (KERAS ? buffered : learning_rate * buffered);
 }

@@ -12,12 +12,12 @@ vec4 updated(uint index, vec4 weight, vec4 gradient) {
     vec4 g = gradient + hyper.weight_decay * weight;
     if (!MOMENTUM) return weight - learning_rate * g;
     if (KERAS) {
-        vec4 change = hyper.momentum * slot0[index] - learning_rate * g;
+        vec4 change = hyper.momentum * load_slot0(index) - learning_rate * g;
         slot0[index] = change;
         return weight + (NESTEROV ? hyper.momentum * change - learning_rate * g : change);
     }
     vec4 momentum =
-        step_state.step == 0u ? g : hyper.momentum * slot0[index] + (1.0 - hyper.dampening) * g;
+        step_state.step == 0u ? g : hyper.momentum * load_slot0(index) + (1.0 - hyper.dampening) * g;
     slot0[index] = momentum;
     return weight - learning_rate * (NESTEROV ? g + hyper.momentum * momentum : momentum);
 }

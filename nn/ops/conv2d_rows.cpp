@@ -33,8 +33,8 @@ double body_cost(double loads, std::int64_t products, std::int64_t sums) {
          kSumCost * static_cast<double>(sums);
 }
 
-// What keeps the compilation of a kernel within about half a second on lavapipe 22.3, and within two
-// on 25.0, where stores, and loads beside them, take most of it.
+// What keeps the compilation of a kernel within about half a second on lavapipe 22.3, and within
+// two on 25.0, where stores, and loads beside them, take most of it.
 constexpr std::int64_t kMostForwardSize = 1200;  // products and what a sum adds
 constexpr std::int64_t kStoreSize = 2;
 constexpr std::int64_t kLoadAndStoreSize = 6;
@@ -43,6 +43,11 @@ constexpr std::int64_t kMostWeightProducts = 2600;
 // Floats of the widest vector that rows of this width allow at every row's beginning.
 std::uint32_t vector_width(std::int64_t width) {
   return width % 4 == 0 ? 4 : width % 2 == 0 ? 2 : 1;
+}
+
+runtime::TexelFormat texels_of(std::uint32_t floats) {
+  using enum runtime::TexelFormat;
+  return floats == 1 ? r32f : floats == 2 ? rg32f : rgba32f;
 }
 
 // Tiles of nearly equal size, none larger than `most`.
@@ -185,9 +190,11 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   d.constants.push_back(to_u32(tile.rows));
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
-  d.bindings = {l.read(pass.source).as_texels(source_floats), l.read(pass.weight).as_texels(1),
-                l.write(pass.result), l.read(bias != kNoValue ? bias : pass.source),
-                l.read(output != kNoValue ? output : pass.source).as_texels(result_floats)};
+  d.bindings = {
+      l.read(pass.source).as_texels(texels_of(source_floats)),
+      l.read(pass.weight).as_texels(runtime::TexelFormat::r32f), l.write(pass.result),
+      l.read(bias != kNoValue ? bias : pass.source),
+      l.read(output != kNoValue ? output : pass.source).as_texels(texels_of(result_floats))};
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
@@ -310,10 +317,8 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
 
 bool supports(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
   // A workgroup is one subgroup, whose lanes hand the weights round.
-  const bool texels = device.max_texel_elements >= device.max_storage_range / 4 &&
-                      device.texel_alignment <= 4 * kAlignmentElements;
-  const bool made_for = device.kind == runtime::DeviceKind::cpu && device.subgroup_shuffle &&
-                        device.subgroup_size == kWorkgroup && texels;
+  const bool made_for =
+      reads_texels(device) && device.subgroup_shuffle && device.subgroup_size == kWorkgroup;
   return made_for && s.window.kernel.width <= kMostKernelWidth &&
          span_of(1, s.window, false) <= kMostSpan && s.window.stride.width <= kMostColumns;
 }
@@ -372,8 +377,9 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   d.constants.push_back(x_floats);
   d.constants.push_back(dy_floats);
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
-  d.bindings = {l.read(o.dy).as_texels(dy_floats), l.read(o.x).as_texels(x_floats),
-                sum.result_binding(l), sum.vector_binding(l)};
+  d.bindings = {l.read(o.dy).as_texels(texels_of(dy_floats)),
+                l.read(o.x).as_texels(texels_of(x_floats)), sum.result_binding(l),
+                sum.vector_binding(l)};
   d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
   d.groups = l.groups_for(tiles.count(s), 1);
   d.groups[2] = splits;

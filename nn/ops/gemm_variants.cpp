@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "nn/lowering.h"
 #include "nn/ops/gemm.h"
-#include "nn/tensor.h"
 #include "runtime/kernel.h"
 
 namespace vktrain::nn {
@@ -55,13 +55,9 @@ GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t 
   return variant;
 }
 
-// A subgroup is a workgroup, and whatever can be bound can be read as texels.
+// A subgroup is a workgroup.
 bool can_shuffle(const runtime::DeviceProfile& device) {
-  constexpr std::uint64_t kTexelBytes = 16;
-  constexpr std::uint64_t kSliceAlignment = 4 * kAlignmentElements;
-  return device.subgroup_shuffle && device.subgroup_size == kShuffleLanes &&
-         device.max_texel_elements >= device.max_storage_range / kTexelBytes &&
-         device.texel_alignment <= kSliceAlignment;
+  return reads_texels(device) && device.subgroup_shuffle && device.subgroup_size == kShuffleLanes;
 }
 
 // The larger tile does more per load (on lavapipe a row costs about 1, 0.75 and 0.64 in tiles of 8,

@@ -23,6 +23,11 @@ bool tiles(const Pool2dSizes& s) {
          s.channels * s.output.height * s.output.width % 4 == 0;
 }
 
+// "max_pool2d_tiles_forward", where the driver likes it "max_pool2d_tiles_forward_texels".
+std::string tiles_shader(const Lowering& l, std::string_view direction) {
+  return fmt::format("max_pool2d_tiles_{}{}", direction, reads_texels(l.device()) ? "_texels" : "");
+}
+
 // Nothing where there is no output.
 void multiply_by_derivative(const ActivationSpec& activation, std::span<const double> output,
                             std::span<double> gradient) {
@@ -55,9 +60,10 @@ void MaxPool2d::lower(Lowering& l) const {
   const Size2d kernel = sizes_.window.kernel;
   PlannedDispatch d;
   d.label = fmt::format("{} max_pool2d", label);
-  d.shader = tiles(sizes_) ? "max_pool2d_tiles_forward" : "max_pool2d_forward";
+  d.shader = tiles(sizes_) ? tiles_shader(l, "forward") : "max_pool2d_forward";
   d.constants = pool2d_constants(sizes_);
-  d.bindings = {l.read(x()), l.write(y()), l.write(winners())};
+  d.bindings = {l.read(x()).as_texels(runtime::TexelFormat::rg32f), l.write(y()),
+                l.write(winners())};
   d.push =
       push_bytes(Pool2dForwardPush{to_u32(size / 4), l.replica_stride(x()), l.replica_stride(y())});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
@@ -93,11 +99,12 @@ void MaxPool2dBackward::lower(Lowering& l) const {
   d.constants = pool2d_constants(sizes_, {static_cast<std::uint32_t>(gradient_activation_.kind),
                                           float_bits(gradient_activation_.alpha)});
   // Without a derivative the shader does not touch the last one.
-  d.bindings = {l.read(dy()), l.write(dx()), l.read(winners()),
+  d.bindings = {l.read(dy()), l.write(dx()),
+                l.read(winners()).as_texels(runtime::TexelFormat::rgba32ui),
                 l.read(derivative ? gradient_output_ : dy())};
   const bool by_window = tiles(sizes_);
   const std::int64_t count = (by_window ? windows : size) / 4;
-  d.shader = by_window ? "max_pool2d_tiles_backward" : "max_pool2d_backward";
+  d.shader = by_window ? tiles_shader(l, "backward") : "max_pool2d_backward";
   d.push =
       push_bytes(Pool2dBackwardPush{to_u32(count), l.replica_stride(dy()), l.replica_stride(dx())});
   d.groups = l.groups_for(count, kElementwiseWorkgroup);

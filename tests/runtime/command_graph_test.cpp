@@ -233,19 +233,19 @@ TEST_F(CommandGraphTest, ReadsABindingAsTexels) {
 TEST_F(CommandGraphTest, ReadsTexelsOfFewerFloats) {
   const std::vector<float> values = {1, 2, 3, 4, 10, 20, 30, 40};
   const Slice x = make_slice(values, "x");
-  for (const std::uint32_t floats : {1u, 2u}) {
+  for (const TexelFormat format : {TexelFormat::r32f, TexelFormat::rg32f}) {
     const Slice y = arena().allocate(3 * sizeof(float), "y");
     Dispatch dispatch;
     dispatch.label = "sums of texels";
     dispatch.kernel = {"sum_texels", {8}};
-    dispatch.bindings = {{x, Access::read, floats}, {y, Access::write}};
+    dispatch.bindings = {{x, Access::read, format}, {y, Access::write}};
     dispatch.push = push({3});
     CommandGraph graph(device());
     graph.add(dispatch);
     graph.record();
     graph.run();
-    EXPECT_EQ(read<float>(y),
-              floats == 1 ? (std::vector<float>{2, 3, 4}) : (std::vector<float>{4, 8, 31}));
+    EXPECT_EQ(read<float>(y), format == TexelFormat::r32f ? (std::vector<float>{2, 3, 4})
+                                                          : (std::vector<float>{4, 8, 31}));
   }
 }
 
@@ -391,10 +391,8 @@ TEST_F(LimitTest, RefusesTexelsThatAreNotWhole) {
   EXPECT_EQ(error_of_record(), "recorded");
   dispatch_.bindings[0].slice = x_.part(0, 68);
   EXPECT_THAT(error_of_record(), HasSubstr("binding 0 (\"test/x\") is read as texels: it has 68"));
-  dispatch_.bindings[0].texel_floats = 1;
+  dispatch_.bindings[0].texels = TexelFormat::r32f;
   EXPECT_EQ(error_of_record(), "recorded");
-  dispatch_.bindings[0].texel_floats = 3;
-  EXPECT_THAT(error_of_record(), HasSubstr("texels of 3 floats, expected 1, 2 or 4"));
 }
 
 TEST_F(LimitTest, RefusesTheWrongOrderOfCalls) {

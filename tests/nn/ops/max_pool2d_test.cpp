@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 
 #include "nn/fusion.h"
+#include "nn/lowering.h"
 #include "nn/ops/activation.h"
 #include "tests/nn/ops/pool2d_case.h"
 
@@ -56,6 +59,14 @@ class MaxPool2dTest : public OpTest {
  protected:
   static OpCase make_case(const Pool2dCase& p, std::uint64_t seed) {
     return pooling_case(p, seed, pooling);
+  }
+
+  // By the kernels for this device, and by those for GPUs.
+  void check_both(OpCase c) {
+    check(c);
+    c.plan_for = device().profile();
+    c.plan_for->kind = runtime::DeviceKind::discrete;
+    check(c);
   }
 
   // With the derivative of an activation before the pooling in the pooling's gradient.
@@ -117,7 +128,25 @@ TEST_F(MaxPool2dTest, MatchesReferenceOnTiles) {
   std::uint64_t seed = 100;
   for (const Pool2dCase& p : tile_cases()) {
     SCOPED_TRACE(to_string(p));
-    check(make_case(p, ++seed));
+    check_both(make_case(p, ++seed));
+  }
+}
+
+TEST_F(MaxPool2dTest, TilesAreReadAsTexelsWhereThatIsFaster) {
+  runtime::DeviceProfile profile = device().profile();
+  for (const auto kind : {runtime::DeviceKind::cpu, runtime::DeviceKind::discrete}) {
+    profile.kind = kind;
+    OpCase c = make_case(tile_cases().front(), 1);
+    c.plan_for = profile;
+    const OpGraph ops(c);
+    const OpRun run(device(), ops, c.batch, 1);
+    std::set<std::string> shaders;
+    for (const PlannedOperation& operation : run.plan().operations()) {
+      for (const PlannedDispatch& dispatch : operation.dispatches) shaders.insert(dispatch.shader);
+    }
+    const std::string end = reads_texels(profile) ? "_texels" : "";
+    EXPECT_TRUE(shaders.contains("max_pool2d_tiles_forward" + end));
+    EXPECT_TRUE(shaders.contains("max_pool2d_tiles_backward" + end));
   }
 }
 
@@ -132,7 +161,7 @@ TEST_F(MaxPool2dTest, MatchesReferenceWithTies) {
     Pool2dCase p = random_pool2d_case(rng, 2);
     if (seed >= 4) p = {9, 4, {6, 8}, kTile};
     SCOPED_TRACE(to_string(p));
-    check(pooling_case(p, seed, pooling_after({Activation::relu})));
+    check_both(pooling_case(p, seed, pooling_after({Activation::relu})));
   }
 }
 
@@ -149,7 +178,7 @@ TEST_F(MaxPool2dTest, Gradients) {
 TEST_F(MaxPool2dTest, DerivativesOfActivationsMatchReference) {
   for (const OpCase& c : fused_cases(17)) {
     SCOPED_TRACE(c.seed);
-    check(c);
+    check_both(c);
     if (HasFailure()) break;
   }
 }

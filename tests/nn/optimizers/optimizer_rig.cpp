@@ -76,7 +76,8 @@ Tensors random_tensors(const ParameterSet& set, PhiloxRng& rng, double scale) {
 
 OptimizerRig::OptimizerRig(runtime::Device& device, const ParameterSet& set,
                            const OptimizerConfig& graph_config,
-                           std::span<const OptimizerConfig> replicas)
+                           std::span<const OptimizerConfig> replicas,
+                           std::optional<runtime::DeviceKind> kind)
     : device_(&device),
       set_(set),
       replicas_(replicas.begin(), replicas.end()),
@@ -87,8 +88,12 @@ OptimizerRig::OptimizerRig(runtime::Device& device, const ParameterSet& set,
   if (partials_ != kNoValue) graph_.keep(partials_);
   const auto count = static_cast<std::uint32_t>(replicas_.size());
   storage_ = std::make_unique<ParameterStorage>(device, set_, count, optimizer_slots(graph_config));
-  executable_ = std::make_unique<Executable>(device, graph_, *storage_,
-                                             PlanOptions{.batch = 1, .replicas = count});
+  PlanOptions options = {.batch = 1, .replicas = count};
+  if (kind) {
+    options.plan_for = device.profile();
+    options.plan_for->kind = *kind;
+  }
+  executable_ = std::make_unique<Executable>(device, graph_, *storage_, options);
   for (std::uint32_t replica = 0; replica < count; ++replica) {
     const OptimizerConfig& config = replicas_[replica];
     std::vector<float> fill = optimizer_fill(graph_config);
@@ -217,7 +222,9 @@ void compare_with_reference(runtime::Device& device, const OptimizerConfig& conf
   for (int trial = 0; trial < trials; ++trial) {
     SCOPED_TRACE(trial);
     const ParameterSet set = random_parameters(rng);
-    OptimizerRig rig(device, set, config, std::span(&config, 1));
+    std::optional<runtime::DeviceKind> kind;
+    if (trial % 2 == 1) kind = runtime::DeviceKind::discrete;
+    OptimizerRig rig(device, set, config, std::span(&config, 1), kind);
     ReferenceRig reference(set, config);
     const Tensors weights = random_tensors(set, rng, 1.0);
     rig.set_weights(0, weights);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,8 +35,10 @@ struct ReplicaValues {
 class OptimizerRig {
  public:
   // `graph_config` chooses the code paths; `replicas` gives each replica's numbers.
+  // `kind`: of the device whose kernels are taken.
   OptimizerRig(runtime::Device& device, const ParameterSet& set,
-               const OptimizerConfig& graph_config, std::span<const OptimizerConfig> replicas);
+               const OptimizerConfig& graph_config, std::span<const OptimizerConfig> replicas,
+               std::optional<runtime::DeviceKind> kind = std::nullopt);
 
   void set_weights(std::uint32_t replica, const Tensors& weights);
   // Runs step `step` (from 0) with these gradients [replica].
@@ -83,7 +86,7 @@ void expect_close(std::span<const float> actual, std::span<const double> expecte
                   const char* what);
 
 // `trials` random parameter sets and `steps` steps: one replica on the device against the
-// reference, and padding that stays 0.
+// reference, and padding that stays 0. Every second one by the kernels for GPUs.
 void compare_with_reference(runtime::Device& device, const OptimizerConfig& config,
                             std::uint64_t seed, int trials = 12, std::uint32_t steps = 6);
 
