@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/layer/fault_layer.h"
+#include "tests/layer/fault_notes.h"
 #include "tests/layer/fault_tables.h"
 
 namespace vktrain::testing {
@@ -19,7 +20,10 @@ void poison(Handle* handle) {
 // given up; the one below is made idle, so that its objects may be destroyed.
 VkResult enter(const DeviceTable& table, std::string_view function, std::uint64_t module = 0) {
   const VkResult result = FaultLayer::get().enter(function, module);
-  if (result == VK_ERROR_DEVICE_LOST) table.vkDeviceWaitIdle(table.device);
+  if (result == VK_ERROR_DEVICE_LOST) {
+    table.vkDeviceWaitIdle(table.device);
+    FaultLayer::get().uses().end_all(key_of(table.device));
+  }
   return result;
 }
 
@@ -40,8 +44,9 @@ VKAPI_ATTR VkResult VKAPI_CALL create(VkDevice device, const Info* info,
     return fault;
   }
   const VkResult result = (table.*next)(device, info, allocator, handle);
-  if (result == VK_SUCCESS)
-    FaultLayer::get().born(type.text, number_of(*handle), number_of(device));
+  if (result != VK_SUCCESS) return result;
+  FaultLayer::get().born(type.text, number_of(*handle), number_of(device));
+  Note<next>::after(device, info, allocator, handle);
   return result;
 }
 
@@ -60,7 +65,17 @@ struct Call<next, function> {
   static VKAPI_ATTR VkResult VKAPI_CALL call(First object, Rest... rest) {
     const DeviceTable& table = devices().of(object);
     if (const VkResult fault = enter(table, function.text); fault != VK_SUCCESS) return fault;
-    return (table.*next)(object, rest...);
+    const VkResult result = (table.*next)(object, rest...);
+    if (result == VK_SUCCESS) Note<next>::after(object, rest...);
+    return result;
+  }
+};
+template <typename First, typename... Rest, void (VKAPI_PTR* DeviceTable::*next)(First, Rest...),
+          Name function>
+struct Call<next, function> {
+  static VKAPI_ATTR void VKAPI_CALL call(First object, Rest... rest) {
+    (devices().of(object).*next)(object, rest...);
+    Note<next>::after(object, rest...);
   }
 };
 
@@ -159,8 +174,8 @@ PFN_vkVoidFunction own_device_function(std::string_view name) {
       {"vkDestroy" #type, erased(destroy<&DeviceTable::vkDestroy##type, "Vk" #type, Vk##type>)},
 #define FAULT_CALL_ENTRY(name) {#name, erased(Call<&DeviceTable::name, #name>::call)},
   static const std::map<std::string_view, PFN_vkVoidFunction> functions = {
-      FAULT_CREATED(FAULT_CREATE_ENTRY)
-          FAULT_CALLED(FAULT_CALL_ENTRY){"vkAllocateMemory", erased(allocate_memory)},
+      FAULT_CREATED(FAULT_CREATE_ENTRY) FAULT_CALLED(FAULT_CALL_ENTRY)
+          FAULT_NOTED(FAULT_CALL_ENTRY){"vkAllocateMemory", erased(allocate_memory)},
       {"vkFreeMemory",
        erased(destroy<&DeviceTable::vkFreeMemory, "VkDeviceMemory", VkDeviceMemory>)},
       {"vkGetBufferMemoryRequirements", erased(memory_requirements)},

@@ -73,6 +73,7 @@ VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical,
 #define FAULT_LOAD_PAIR(type) FAULT_LOAD(vkCreate##type) FAULT_LOAD(vkDestroy##type)
   FAULT_CREATED(FAULT_LOAD_PAIR)
   FAULT_CALLED(FAULT_LOAD)
+  FAULT_NOTED(FAULT_LOAD)
   FAULT_OWN(FAULT_LOAD)
 #undef FAULT_LOAD
   layer.born("VkDevice", number_of(*device), 0);

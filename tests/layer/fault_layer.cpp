@@ -80,10 +80,19 @@ void FaultLayer::born(std::string_view type, std::uint64_t handle, std::uint64_t
 
 void FaultLayer::died(std::string_view type, std::uint64_t handle) {
   if (handle == 0) return;  // destroying nothing is allowed
+  require_idle({type, handle}, "destroyed");
+  uses_.forget({type, handle});
   const std::lock_guard lock(mutex_);
   if (objects_.erase({std::string(type), handle}) == 0) {
     problems_.push_back("a " + std::string(type) + " is destroyed that does not live");
   }
+}
+
+void FaultLayer::require_idle(const UseTracker::Object& object, std::string_view what) {
+  if (!uses_.in_use(object)) return;
+  const std::lock_guard lock(mutex_);
+  problems_.push_back("a " + std::string(object.first) + " is " + std::string(what) +
+                      " while a submission uses it");
 }
 
 void FaultLayer::device_dies(std::uint64_t device) {

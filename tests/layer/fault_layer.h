@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/layer/fault_uses.h"
+
 namespace vktrain::testing {
 
 struct FaultCall {
@@ -49,7 +51,8 @@ class __attribute__((visibility("default"))) FaultLayer {
   std::uint64_t calls(std::string_view function) const;
   // "VkBuffer: 2" for every type of which objects live.
   std::vector<std::string> living() const;
-  // What no program may do: devices destroyed before their objects, objects destroyed twice.
+  // What no program may do: devices destroyed before their objects, objects destroyed twice or
+  // while a submission uses them.
   std::vector<std::string> problems() const;
   std::vector<std::string> device_extensions() const;  // of the last vkCreateDevice
   std::vector<std::uint32_t> memory_types() const;     // of every vkAllocateMemory
@@ -61,6 +64,9 @@ class __attribute__((visibility("default"))) FaultLayer {
   void born(std::string_view type, std::uint64_t handle, std::uint64_t device);
   void died(std::string_view type, std::uint64_t handle);
   void device_dies(std::uint64_t device);
+  // A problem when a submission uses the object. `what` is done to it: "reset".
+  void require_idle(const UseTracker::Object& object, std::string_view what);
+  UseTracker& uses() { return uses_; }
   std::vector<std::uint32_t> module_code(std::span<const std::uint32_t> code);
   void keep_module(std::uint64_t module, std::span<const std::uint32_t> code);
   void note_device(const VkDeviceCreateInfo& info);
@@ -74,6 +80,7 @@ class __attribute__((visibility("default"))) FaultLayer {
   std::map<std::string, std::uint64_t, std::less<>> calls_;
   std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> objects_;  // to the device
   std::map<std::uint64_t, std::vector<std::uint32_t>> modules_;
+  UseTracker uses_;
   std::vector<std::string> problems_;
   std::vector<std::string> device_extensions_;
   std::vector<std::string> instance_extensions_;

@@ -10,7 +10,8 @@
 
 namespace vktrain::testing {
 
-// Functions that make, end or use objects of a device, by how they are wrapped.
+// Functions that make, end or use objects of a device, by how they are wrapped. Those that are
+// noted cannot fail.
 #define FAULT_CREATED(X) \
   X(Buffer)              \
   X(BufferView)          \
@@ -30,6 +31,13 @@ namespace vktrain::testing {
   X(vkResetCommandPool)       \
   X(vkResetFences)            \
   X(vkWaitForFences)
+#define FAULT_NOTED(X)       \
+  X(vkCmdBindDescriptorSets) \
+  X(vkCmdBindPipeline)       \
+  X(vkCmdCopyBuffer)         \
+  X(vkCmdFillBuffer)         \
+  X(vkCmdResetQueryPool)     \
+  X(vkUpdateDescriptorSets)
 #define FAULT_OWN(X)          \
   X(vkAllocateMemory)         \
   X(vkCreateComputePipelines) \
@@ -63,6 +71,7 @@ struct DeviceTable {
   PFN_vkGetDeviceProcAddr next = nullptr;
   FAULT_CREATED(FAULT_PAIR)
   FAULT_CALLED(FAULT_MEMBER)
+  FAULT_NOTED(FAULT_MEMBER)
   FAULT_OWN(FAULT_MEMBER)
 };
 
