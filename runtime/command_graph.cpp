@@ -149,8 +149,8 @@ void CommandGraph::Impl::check_run(VkResult result) const {
   const std::size_t hidden = labels.size() - std::min(labels.size(), kMaxLabelsShown);
   labels.resize(labels.size() - hidden);
   const std::string work =
-      fmt::format("{} dispatches ({}{})", dispatches.size(), fmt::join(labels, ", "),
-                  hidden > 0 ? fmt::format(" and {} more", hidden) : "");
+      fmt::format("{} dispatch{} ({}{})", dispatches.size(), dispatches.size() == 1 ? "" : "es",
+                  fmt::join(labels, ", "), hidden > 0 ? fmt::format(" and {} more", hidden) : "");
   if (result != VK_ERROR_DEVICE_LOST) check(result, "running " + work);
   throw DeviceLostError(fmt::format("device \"{}\" was lost while it ran {}: {}",
                                     device->profile.name, work, way_out(result)));

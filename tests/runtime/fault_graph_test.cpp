@@ -20,7 +20,18 @@ using vktrain::testing::lose_device;
 
 class FaultyGraph : public vktrain::testing::FaultTest {
  protected:
-  // Doubles a hundred numbers, three times.
+  // Writes one more than `source` into `destination`, 100 numbers.
+  static Dispatch add_one(const Slice& source, const Slice& destination) {
+    Dispatch dispatch;
+    dispatch.label = "add one to " + source.buffer->name();
+    dispatch.kernel = {"add_constant", {64, 1}};
+    dispatch.bindings = {{source, Access::read}, {destination, Access::write}};
+    dispatch.push = {std::byte{100}, std::byte{0}, std::byte{0}, std::byte{0}};
+    dispatch.groups = {2, 1, 1};
+    return dispatch;
+  }
+
+  // Adds two to a hundred numbers, three times.
   static void run_graph(bool profile) {
     const auto device = open();
     vktrain::testing::add_test_shaders(*device);
@@ -28,16 +39,8 @@ class FaultyGraph : public vktrain::testing::FaultTest {
     const Slice x = arena.allocate(400, "x");
     const Slice y = arena.allocate(400, "y");
     CommandGraph graph(*device, profile);
-    for (const Slice& source : {x, y}) {
-      Dispatch dispatch;
-      dispatch.label = "add one to " + source.buffer->name();
-      dispatch.kernel = {"add_constant", {64, 1}};
-      dispatch.bindings = {{source, Access::read},
-                           {source.buffer == y.buffer ? x : y, Access::write}};
-      dispatch.push = {std::byte{100}, std::byte{0}, std::byte{0}, std::byte{0}};
-      dispatch.groups = {2, 1, 1};
-      graph.add(std::move(dispatch));
-    }
+    graph.add(add_one(x, y));
+    graph.add(add_one(y, x));
     graph.record();
     for (int i = 0; i < 3; ++i) graph.submit();
     graph.wait();
@@ -112,6 +115,22 @@ TEST_F(FaultyGraph, ThatFailsAtAnyCallSaysSoAndReleasesAll) {
       vktrain::testing::expect_all_released(function);
     }
     EXPECT_GT(failures, 0u) << function;
+  }
+}
+
+// Nobody waits: the buffers are destroyed first, or the graph.
+TEST_F(FaultyGraph, OrBufferThatIsDestroyedWhileItIsInUseWaits) {
+  for (const bool buffers_first : {false, true}) {
+    const auto device = open();
+    vktrain::testing::add_test_shaders(*device);
+    auto arena = std::make_unique<Arena>(*device, "test");
+    auto graph = std::make_unique<CommandGraph>(*device);
+    graph->add(add_one(arena->allocate(400, "x"), arena->allocate(400, "y")));
+    graph->record();
+    for (int i = 0; i < 2; ++i) graph->submit();
+    if (buffers_first) arena.reset();
+    graph.reset();
+    EXPECT_EQ(layer().problems(), std::vector<std::string>()) << buffers_first;
   }
 }
 
