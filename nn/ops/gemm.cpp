@@ -73,7 +73,8 @@ GemmVariant choose_variant(Lowering& l, GemmForm form, const GemmSizes& sizes,
                               .probe = [form, sizes, precision](ProbeSize size) {
                                 return probe(form, sizes, precision, size);
                               }};
-  std::ranges::stable_partition(variants, [](const auto& variant) { return !variant.last_resort; });
+  std::stable_partition(variants.begin(), variants.end(),
+                        [](const auto& variant) { return !variant.last_resort; });
   for (const GemmVariant& variant : variants) {
     question.candidates.push_back(variant.name);
     question.last_resorts += variant.last_resort ? 1 : 0;
