@@ -23,15 +23,15 @@ uint result_plane() {
 }
 uint result_row() { return DATA_GRADIENT != 0 ? p.in_row : p.out_row; }
 
-// A[row, k] for one k an invocation and every fourth row.
+// A[row, k] for one k an invocation and every row number THREADS / DEPTH.
 void load_weights(uint k0) {
     uint k = k0 + lane() % DEPTH;
     uint first = replica_number() * p.weight_replica +
                  tile_group() * p.out_channels * p.weight_row +
                  (DATA_GRADIENT != 0 ? k / TAPS * p.weight_row + k % TAPS : k);
     uint step = DATA_GRADIENT != 0 ? TAPS : p.weight_row;
-    [[unroll]] for (uint part = 0; part < TILE * DEPTH / 64; ++part) {
-        uint row = part * (64 / DEPTH) + lane() / DEPTH;
+    [[unroll]] for (uint part = 0; part < TILE_M * DEPTH / THREADS; ++part) {
+        uint row = part * (THREADS / DEPTH) + lane() / DEPTH;
         float value = 0.0;
         if (k < p.k && tile_row() + row < p.m) value = weight[first + (tile_row() + row) * step];
         put_a(lane() % DEPTH, row, operand(value, 1.0));
@@ -80,7 +80,7 @@ float gather(Pixel pixel, uint k) {
     return source[pixel.channels + (channel * height + uint(h)) * width + uint(w)];
 }
 
-void store_row(uint row, uint place[4], vec4 value) {
+void store_row(uint row, uint column, uint place[4], vec4 value) {
     uint channel = tile_group() * p.m + row;
     if (MIXED != 0) value *= p.unscale;
     if (BIAS != 0) value += bias[replica_number() * p.bias_replica + channel];
@@ -100,7 +100,7 @@ void store_row(uint row, uint place[4], vec4 value) {
         return;
     }
     for (uint i = 0; i < 4; ++i) {
-        if (my_column() + i < p.n) result[base + place[i]] = value[i];
+        if (column + i < p.n) result[base + place[i]] = value[i];
     }
 }
 
@@ -112,31 +112,35 @@ void store_padding(uint pixel) {
     for (uint i = p.groups * p.m * result_plane(); i < result_row(); ++i) result[image + i] = 0.0;
 }
 
-void main() {
-    if (tile_column() >= p.n) return;
-    vec4 sum[4];
-    for (uint i = 0; i < 4; ++i) sum[i] = vec4(0.0);
-    vec4 unused = vec4(0.0);
-    Pixel pixel = find_pixel(min(tile_column() + lane() % TILE, p.n - 1));
-    for (uint k0 = 0; k0 < p.k; k0 += DEPTH) {
-        load_weights(k0);
-        // Without [[unroll]]: SwiftShader would take minutes and gigabytes to compile it.
-        for (uint part = 0; part < TILE * DEPTH / 64; ++part) {
-            uint k = part * (64 / TILE) + lane() / TILE;
-            put_b(k, lane() % TILE, operand(gather(pixel, k0 + k), p.scale));
-        }
-        multiply_tiles(sum, unused);
-    }
-    if (my_column() >= p.n) return;
+// Four columns of all the invocation's rows.
+void store_block(uint j) {
+    uint column = my_column(j);
+    if (column >= p.n) return;
     uint place[4];  // of the four pixels within a replica's first plane
     for (uint i = 0; i < 4; ++i) {
-        uint at = min(my_column() + i, p.n - 1);
+        uint at = min(column + i, p.n - 1);
         place[i] = at / result_plane() * result_row() + at % result_plane();
     }
-    for (uint i = 0; i < 4; ++i) {
-        if (my_row() + i < p.m) store_row(my_row() + i, place, sum[i]);
+    [[unroll]] for (uint i = 0; i < RESULTS_M; ++i) {
+        if (my_row(i) < p.m) store_row(my_row(i), column, place, sum[i * BLOCKS_N + j]);
     }
-    if (my_row() == 0 && tile_group() == 0) {
-        for (uint i = 0; i < 4; ++i) store_padding(my_column() + i);
+    if (my_row(0) == 0 && tile_group() == 0) {
+        for (uint i = 0; i < 4; ++i) store_padding(column + i);
     }
+}
+
+void main() {
+    if (tile_column() >= p.n) return;
+    clear_sums();
+    Pixel pixel = find_pixel(min(tile_column() + lane() % TILE_N, p.n - 1));
+    for (uint k0 = 0; k0 < p.k; k0 += DEPTH) {
+        load_weights(k0);
+        // Not unrolled by hint: SwiftShader took minutes and gigabytes to compile that.
+        for (uint part = 0; part < TILE_N * DEPTH / THREADS; ++part) {
+            uint k = part * (THREADS / TILE_N) + lane() / TILE_N;
+            put_b(k, lane() % TILE_N, operand(gather(pixel, k0 + k), p.scale));
+        }
+        multiply_tiles();
+    }
+    [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j) store_block(j);
 }

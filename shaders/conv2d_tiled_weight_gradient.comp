@@ -12,7 +12,7 @@ layout(set = 0, binding = 1, std430) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, std430) writeonly buffer WeightGradient { vec4 dweight[]; };
 layout(set = 0, binding = 3, std430) writeonly buffer BiasGradient { float dbias[]; };
 
-// An invocation gathers one output pixel for every fourth row of both operands.
+// An invocation gathers one output pixel for every row number THREADS / DEPTH of both operands.
 void load_pixel(uint pixel, bool exists) {
     uint out_plane = p.out_height * p.out_width;
     uint in_plane = p.in_height * p.in_width;
@@ -24,17 +24,19 @@ void load_pixel(uint pixel, bool exists) {
                     tile_group() * p.out_channels * out_plane + rest;
     uint in_base = replica_number() * p.in_replica + image * p.in_row +
                    tile_group() * p.in_channels * in_plane;
-    [[unroll]] for (uint part = 0; part < TILE * DEPTH / 64; ++part) {
-        uint offset = part * (64 / DEPTH) + lane() / DEPTH;
+    [[unroll]] for (uint part = 0; part < TILE_M * DEPTH / THREADS; ++part) {
+        uint offset = part * (THREADS / DEPTH) + lane() / DEPTH;
         uint row = tile_row() + offset;
         float value = 0.0;
         if (exists && row < p.m) value = dy[out_base + row * out_plane];
         put_a(lane() % DEPTH, offset, operand(value, p.scale));
-
+    }
+    [[unroll]] for (uint part = 0; part < TILE_N * DEPTH / THREADS; ++part) {
+        uint offset = part * (THREADS / DEPTH) + lane() / DEPTH;
         uint column = tile_column() + offset;
         int h = h0 + int(column % TAPS / KERNEL_WIDTH * DILATION_HEIGHT);
         int w = w0 + int(column % KERNEL_WIDTH * DILATION_WIDTH);
-        value = 0.0;
+        float value = 0.0;
         if (exists && column < p.n && h >= 0 && h < int(p.in_height) && w >= 0 &&
             w < int(p.in_width))
             value = x[in_base + column / TAPS * in_plane + uint(h) * p.in_width + uint(w)];
@@ -43,13 +45,12 @@ void load_pixel(uint pixel, bool exists) {
 }
 
 // Columns past N become 0, because the padding of gradients is.
-void store_weights(uint row, vec4 value) {
-    if (row >= p.m || my_column() >= p.n) return;
+void store_weights(uint row, uint column, vec4 value) {
+    if (row >= p.m || column >= p.n) return;
     if (MIXED != 0) value *= p.unscale;
     uint base = replica_number() * p.weight_replica + split_number() * p.split_stride +
-                (tile_group() * p.m + row) * p.weight_row + my_column();
-    dweight[base / 4] =
-        mix(vec4(0.0), value, lessThan(my_column() + uvec4(0, 1, 2, 3), uvec4(p.n)));
+                (tile_group() * p.m + row) * p.weight_row + column;
+    dweight[base / 4] = mix(vec4(0.0), value, lessThan(column + uvec4(0, 1, 2, 3), uvec4(p.n)));
 }
 
 // The padding up to a whole vec4 becomes 0.
@@ -67,18 +68,20 @@ void store_bias_gradient(uint row, float value) {
 
 void main() {
     if (tile_column() >= p.n) return;
-    vec4 sum[4];
-    for (uint i = 0; i < 4; ++i) sum[i] = vec4(0.0);
-    vec4 bias_sum = vec4(0.0);
+    clear_sums();
     uint begin = split_number() * p.per_split;
     uint end = min(begin + p.per_split, p.k);
     for (uint k0 = begin; k0 < end; k0 += DEPTH) {
         uint pixel = k0 + lane() % DEPTH;
         load_pixel(pixel, pixel < end);
-        multiply_tiles(sum, bias_sum);
+        multiply_tiles();
     }
-    for (uint i = 0; i < 4; ++i) store_weights(my_row() + i, sum[i]);
-    if (BIAS != 0 && my_column() == 0) {
-        for (uint i = 0; i < 4; ++i) store_bias_gradient(my_row() + i, bias_sum[i]);
+    [[unroll]] for (uint i = 0; i < RESULTS_M; ++i) {
+        [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j)
+            store_weights(my_row(i), my_column(j), sum[i * BLOCKS_N + j]);
+    }
+    if (BIAS != 0 && my_column(0) == 0) {
+        [[unroll]] for (uint i = 0; i < RESULTS_M; ++i)
+            store_bias_gradient(my_row(i), a_sum[i / 4][i % 4]);
     }
 }

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
 #include "nn/ops/conv2d_variants.h"
@@ -112,9 +115,10 @@ Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& 
 template <class Operands>
 void lower_variant(Lowering& l, const std::string& label, const Conv2dSizes& sizes,
                    const Operands& operands) {
-  switch (choose_variant(l, pass_of(operands), sizes).variant) {
+  const Conv2dCandidate candidate = choose_variant(l, pass_of(operands), sizes);
+  switch (candidate.variant) {
     case Conv2dVariant::tiled:
-      return conv2d_tiled::lower(l, label, sizes, operands);
+      return conv2d_tiled::lower(l, label, sizes, operands, candidate.tiling);
     case Conv2dVariant::rows:
       return conv2d_rows::lower(l, label, sizes, operands);
     case Conv2dVariant::depthwise:
@@ -187,7 +191,7 @@ std::string_view to_string(Conv2dPass pass) {
   return "?";
 }
 
-std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass /*pass*/, const Conv2dSizes& sizes,
+std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass pass, const Conv2dSizes& sizes,
                                                const runtime::DeviceProfile& device) {
   // The depthwise kernels spell a kernel row out: wide ones would take a driver long to compile.
   constexpr std::int64_t kMostDepthwiseWidth = 16;
@@ -196,7 +200,7 @@ std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass /*pass*/, const Conv2d
   if (sizes.depthwise() && sizes.window.kernel.width <= kMostDepthwiseWidth) {
     candidates.push_back({"depthwise", Conv2dVariant::depthwise});
   }
-  candidates.push_back({"tiled 32x32", Conv2dVariant::tiled});
+  std::ranges::move(conv2d_tiled::candidates(pass, sizes, device), std::back_inserter(candidates));
   return candidates;
 }
 

@@ -7,6 +7,8 @@
 namespace vktrain::nn::conv2d_depthwise {
 namespace {
 
+constexpr std::int64_t kWorkgroup = 64;  // invocations
+
 // The batch is split until the weight gradient has about this many workgroups, each with at least
 // kLeastQuads of dy.
 constexpr std::int64_t kWantedGroups = 1024;
@@ -17,7 +19,7 @@ std::int64_t quads(const Size2d& plane) { return plane.height * divide_up(plane.
 
 Conv2dGrid grid_of(const Conv2dSizes& s, std::int64_t channels, const Size2d& plane) {
   return {.shader = "conv2d_depthwise",
-          .workgroups = channels * divide_up(s.batch * quads(plane), kConv2dWorkgroup)};
+          .workgroups = channels * divide_up(s.batch * quads(plane), kWorkgroup)};
 }
 
 }  // namespace

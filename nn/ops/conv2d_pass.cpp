@@ -61,10 +61,11 @@ PlannedDispatch dispatch_of(const Lowering& l, std::string_view label, const Con
   PlannedDispatch d;
   d.label = label;
   d.shader = grid.shader;
-  d.constants = {kConv2dWorkgroup, bias ? 1u : 0u, 0, 0};
+  d.constants = {grid.workgroup, bias ? 1u : 0u, 0, 0};
   append_constants(d.constants, s.window);
   d.constants.push_back(data_gradient ? 1 : 0);
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
+  d.constants.insert(d.constants.end(), grid.constants.begin(), grid.constants.end());
   d.groups = l.groups_for(grid.workgroups, 1);
   d.flops = conv2d_flops(s);
   return d;

@@ -14,7 +14,9 @@ namespace vktrain::nn {
 // How a kernel family runs one pass.
 struct Conv2dGrid {
   std::string_view shader;
-  std::int64_t workgroups = 0;  // of one replica and split
+  std::uint32_t workgroup = 64;               // invocations
+  std::vector<std::uint32_t> constants = {};  // from id 14 on
+  std::int64_t workgroups = 0;                // of one replica and split
   // Terms of the weight gradient's sum for each split; all of them in one: no second pass.
   std::int64_t terms = 1;
   std::int64_t per_split = 1;
@@ -31,8 +33,6 @@ inline void append_constants(std::vector<std::uint32_t>& constants, const Window
     constants.push_back(to_u32(value));
   }
 }
-
-inline constexpr std::uint32_t kConv2dWorkgroup = 64;
 
 void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dGrid& grid,
                   const Conv2dForward& o);

@@ -21,9 +21,20 @@ enum class Conv2dVariant {
 enum class Conv2dPass { forward, data_gradient, weight_gradient };
 std::string_view to_string(Conv2dPass pass);  // "data gradient"
 
+// Of the "tiled" kernels: results of a workgroup, and of an invocation.
+struct Conv2dTiling {
+  std::int64_t rows = 32, columns = 32;
+  std::int64_t result_rows = 4, result_columns = 4;
+
+  constexpr std::int64_t invocations() const {
+    return rows / result_rows * (columns / result_columns);
+  }
+};
+
 struct Conv2dCandidate {
   std::string name;  // "rows": as the tuner remembers it
   Conv2dVariant variant = Conv2dVariant::tiled;
+  Conv2dTiling tiling = {};  // of a tiled one
 };
 
 // The kernels within the device's limits that can do this pass, the proposal first. The list never
@@ -47,11 +58,15 @@ struct Conv2dWeightGradientOperands {
 };
 
 namespace conv2d_tiled {
-void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o);
+// Those that suit the pass, the proposal first; one alone on CPU drivers, where all are slow.
+std::vector<Conv2dCandidate> candidates(Conv2dPass pass, const Conv2dSizes& sizes,
+                                        const runtime::DeviceProfile& device);
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o,
+           const Conv2dTiling& tiling);
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
-           const Conv2dDataGradientOperands& o);
+           const Conv2dDataGradientOperands& o, const Conv2dTiling& tiling);
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
-           const Conv2dWeightGradientOperands& o);
+           const Conv2dWeightGradientOperands& o, const Conv2dTiling& tiling);
 }  // namespace conv2d_tiled
 
 namespace conv2d_rows {
