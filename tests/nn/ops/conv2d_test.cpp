@@ -15,7 +15,7 @@
 #include "nn/ops/gemm.h"
 #include "nn/ops/reshape.h"
 #include "runtime/error.h"
-#include "tests/nn/ops/op_test.h"
+#include "tests/nn/ops/conv2d_case.h"
 
 namespace vktrain::testing {
 namespace {
@@ -23,29 +23,6 @@ namespace {
 using namespace nn;
 
 enum class Family { rows, tiled, depthwise };
-
-struct ConvCase {
-  std::int64_t batch = 1;
-  std::int64_t in_channels = 1;
-  Size2d input;
-  std::int64_t out_channels = 1;
-  Conv2dOptions options;
-
-  Shape weight_shape() const {
-    const Size2d& kernel = options.window.kernel;
-    return {out_channels, in_channels / options.groups, kernel.height, kernel.width};
-  }
-};
-
-std::string to_string(const ConvCase& c) {
-  const Window2d& w = c.options.window;
-  return fmt::format(
-      "batch {}, {} channels of {} -> {} channels, {} groups, kernel {}, stride {}, padding {} and "
-      "{}, dilation {}",
-      c.batch, c.in_channels, to_string(c.input), c.out_channels, c.options.groups,
-      to_string(w.kernel), to_string(w.stride), to_string(w.padding_begin),
-      to_string(w.padding_end), to_string(w.dilation));
-}
 
 bool fits(const ConvCase& c) {
   const Window2d& w = c.options.window;
@@ -120,52 +97,6 @@ std::vector<ConvCase> cut_cases(Family family) {
       {2, 8, {2, 9}, 8, {{{1, 3}, one, {0, 40}, {0, 40}, one}, groups}},
       {2, 8, {8, 9}, 8, {{{7, 7}, one, {3, 3}, {3, 3}, one}, groups}},
   };
-}
-
-// Gives every convolution all of its epilogues. Each operation is compared with its reference on
-// the inputs it gets, whatever the sense of the whole.
-void add_epilogues(Graph& graph, std::int64_t out_channels, const ActivationSpec& spec) {
-  const ValueId bias = graph.add_parameter({.name = "1.bias", .shape = {out_channels}});
-  for (auto& operation : graph.operations()) {
-    std::unique_ptr<Operation> merged;
-    if (const auto* forward = dynamic_cast<const Conv2d*>(operation.get())) {
-      merged = std::make_unique<Conv2d>(forward->x(), forward->weight(), forward->y(),
-                                        forward->options(), Conv2dEpilogue{bias, spec});
-    } else if (const auto* weight = dynamic_cast<const Conv2dWeightGradient*>(operation.get())) {
-      merged = std::make_unique<Conv2dWeightGradient>(weight->dy(), weight->x(), weight->dweight(),
-                                                      weight->options(), graph.gradient_slot(bias));
-    } else if (const auto* data = dynamic_cast<const Conv2dDataGradient*>(operation.get())) {
-      ValueId output = kNoValue;
-      for (const auto& other : graph.operations()) {
-        if (const auto* user = dynamic_cast<const Conv2d*>(other.get())) output = user->x();
-      }
-      merged = std::make_unique<Conv2dDataGradient>(data->dy(), data->weight(), data->dx(),
-                                                    data->options(), spec, output);
-    }
-    if (!merged) continue;
-    merged->label = operation->label;
-    operation = std::move(merged);
-  }
-}
-
-// x -> activation -> convolution; with an activation also with epilogues.
-OpCase network(const ConvCase& conv, const ActivationSpec& spec, std::uint64_t seed) {
-  OpCase c;
-  c.batch = conv.batch;
-  c.columns = conv.in_channels * conv.input.height * conv.input.width;
-  c.replicas = 1 + static_cast<std::uint32_t>(seed % 3);
-  c.seed = seed;
-  c.build = [conv, spec](Graph& graph, ValueId x) {
-    const Shape shape = {kBatch, conv.in_channels, conv.input.height, conv.input.width};
-    const ValueId image = activation(graph, reshape(graph, x, shape, "0"), spec, "0");
-    const ValueId weight =
-        graph.add_parameter({.name = "1.weight", .shape = conv.weight_shape(), .penalised = true});
-    return conv2d(graph, image, weight, conv.options, "1");
-  };
-  if (spec.kind != Activation::none) {
-    c.rewrite = [conv, spec](Graph& graph) { add_epilogues(graph, conv.out_channels, spec); };
-  }
-  return c;
 }
 
 std::set<std::string> shaders(const Plan& plan) {
@@ -344,76 +275,6 @@ INSTANTIATE_TEST_SUITE_P(Families, Conv2dTest,
                                   : instance.param == Family::tiled ? "Tiled"
                                                                     : "Depthwise";
                          });
-
-// All tiles that GPUs have, with remainders of all of them and without.
-class Conv2dTilingTest : public OpTest, public ::testing::WithParamInterface<const char*> {
- protected:
-  OpCase make_case(const ConvCase& conv, const ActivationSpec& spec, std::uint64_t seed) {
-    OpCase c = network(conv, spec, seed);
-    c.plan_for = device().profile();
-    c.plan_for->kind = runtime::DeviceKind::discrete;
-    c.kernel = GetParam();
-    return c;
-  }
-};
-
-TEST_P(Conv2dTilingTest, MatchesReference) {
-  const Size2d one = {1, 1};
-  const Window2d window = {{3, 3}, one, one, one, one};
-  std::uint64_t seed = 600;
-  for (const ConvCase& conv : {ConvCase{3, 5, {9, 7}, 10, {window, 1}},
-                               {4, 64, {8, 8}, 64, {window, 1}},
-                               {2, 66, {10, 13}, 70, {window, 2}},
-                               {1, 16, {12, 12}, 130, {{{5, 5}, {2, 2}, one, one, one}, 1}}}) {
-    SCOPED_TRACE(to_string(conv));
-    const Activation kind = ++seed % 2 == 0 ? Activation::none : Activation::tanh;
-    check(make_case(conv, {kind}, seed));
-    if (HasFailure()) break;
-  }
-}
-
-TEST_P(Conv2dTilingTest, RunsTheKernelItIsMeantToTest) {
-  const Window2d window = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
-  const OpGraph ops(make_case({4, 64, {8, 8}, 64, {window, 1}}, {}, 1));
-  const OpRun run(device(), ops, 4, 1);
-  std::size_t questions = 0;
-  for (const VariantQuestion& question : run.plan().questions()) {
-    EXPECT_EQ(question.candidates[run.plan().options().variants->choose(question)], GetParam());
-    ++questions;
-  }
-  EXPECT_EQ(questions, 3u);
-}
-
-INSTANTIATE_TEST_SUITE_P(Tilings, Conv2dTilingTest,
-                         ::testing::Values("tiled 32x32", "tiled 64x64", "tiled 32x128",
-                                           "tiled 64x128"),
-                         [](const auto& instance) {
-                           std::string name = instance.param;
-                           std::erase(name, ' ');
-                           return name;
-                         });
-
-// Enough workgroups for a GPU come first, then little waste.
-TEST(Conv2dTilings, AreProposedBySize) {
-  runtime::DeviceProfile gpu;
-  gpu.kind = runtime::DeviceKind::discrete;
-  const auto proposal = [&gpu](Conv2dPass pass, std::int64_t batch, std::int64_t in,
-                               std::int64_t out, std::int64_t side) {
-    const Conv2dSizes sizes = {.window = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
-                               .batch = batch,
-                               .in_channels = in,
-                               .out_channels = out,
-                               .input = {side, side},
-                               .output = {side, side}};
-    const auto all = conv2d_candidates(pass, sizes, gpu);
-    EXPECT_EQ(all.size(), 4u);
-    return all.front().name;
-  };
-  EXPECT_EQ(proposal(Conv2dPass::forward, 512, 32, 64, 14), "tiled 64x128");
-  EXPECT_EQ(proposal(Conv2dPass::forward, 512, 1, 32, 28), "tiled 32x128");
-  EXPECT_EQ(proposal(Conv2dPass::forward, 4, 32, 64, 14), "tiled 32x32");
-  EXPECT_EQ(proposal(Conv2dPass::weight_gradient, 64, 1, 8, 28), "tiled 32x32");
-}
 
 class Conv2dWholeInput : public OpTest {};
 
