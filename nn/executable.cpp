@@ -49,8 +49,7 @@ void Executable::add_operation(const PlannedOperation& operation) {
     dispatch.flops = planned.flops;
     dispatch.bytes = planned.bytes;
     for (const PlannedBinding& binding : planned.bindings) {
-      dispatch.bindings.push_back(
-          {slice_of(binding, operation), binding.access, binding.texels});
+      dispatch.bindings.push_back({slice_of(binding, operation), binding.access, binding.texels});
     }
     commands_.add(std::move(dispatch));
   }

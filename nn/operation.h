@@ -38,7 +38,7 @@ class Operation {
   const std::vector<ValueId>& inputs() const { return inputs_; }
   const std::vector<ValueId>& outputs() const { return outputs_; }
 
-  std::string label;  // layer's name, for the profiler: "1"
+  std::string label;                     // layer's name, for the profiler: "1"
   Precision precision = Precision::f32;  // read by matrix products and convolutions
 
  protected:

@@ -14,8 +14,9 @@
 
 namespace vktrain::runtime {
 
-// VKTRAIN_CACHE_DIR, else "vktrain" in the system's folder (platform.h). Empty when there is none, or when
-// VKTRAIN_CACHE_DIR is set to nothing, which switches the cache off. The folder need not exist.
+// VKTRAIN_CACHE_DIR, else "vktrain" in the system's folder (platform.h). Empty when there is none,
+// or when VKTRAIN_CACHE_DIR is set to nothing, which switches the cache off. The folder need not
+// exist.
 std::optional<std::filesystem::path> user_cache_folder();
 
 // Of the names and the SPIR-V of all embedded shaders: what is kept for one build's kernels must

@@ -183,7 +183,8 @@ std::string device_json(const runtime::DeviceProfile& device, const ProgramInfo&
 
 std::string devices_json(std::span<const runtime::DeviceProfile> devices) {
   Json json = Json::array();
-  for (const runtime::DeviceProfile& device : devices) json.push_back(runtime::profile_object(device));
+  for (const runtime::DeviceProfile& device : devices)
+    json.push_back(runtime::profile_object(device));
   return document(json);
 }
 

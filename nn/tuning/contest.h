@@ -33,7 +33,7 @@ struct ContestTimes {
   // for which the log has the reason, or the deadline came first.
   std::vector<std::optional<double>> seconds;
   std::vector<std::string> problems;  // by candidate: why it does not run; empty where it does
-  bool complete = true;  // false: the deadline came before the last round's end
+  bool complete = true;               // false: the deadline came before the last round's end
 };
 // Throws DeviceLostError when the device is lost.
 ContestTimes time_candidates(runtime::Device& device, const VariantQuestion& question,
