@@ -67,19 +67,20 @@ CatalogueCase convolution_case(const ConvolutionCase& conv, bool fused, std::uin
   return c;
 }
 
+// The first ones differ in as much as they can.
 std::vector<ConvolutionCase> convolutions() {
   const Size2d one = {1, 1}, two = {2, 2}, none = {0, 0};
   const Window2d same = {{3, 3}, one, one, one, one};
   return {
       {{5, 8, 12, 12}, 16, {same}},
+      {{3, 6, 9, 8}, 8, {{{3, 3}, one, two, two, two}, 2}},
+      {{3, 8, 7, 7}, 8, {{{3, 3}, two, one, one, one}}},
+      {{3, 4, 3, 40}, 4, {{{2, 5}, {1, 2}, {0, 3}, {0, 1}, one}}},
+      {{4, 8, 6, 5}, 40, {{one, one, none, none, one}}},
+      {{4, 8, 11, 11}, 8, {same, 8}},
       {{16, 1, 28, 28}, 8, {same}},
       {{16, 8, 14, 14}, 16, {same}},
-      {{3, 8, 7, 7}, 8, {{{3, 3}, two, one, one, one}}},
       {{2, 3, 14, 14}, 8, {{{5, 5}, one, none, none, one}}},
-      {{4, 8, 6, 5}, 40, {{one, one, none, none, one}}},
-      {{3, 6, 9, 8}, 8, {{{3, 3}, one, two, two, two}, 2}},
-      {{3, 4, 3, 40}, 4, {{{2, 5}, {1, 2}, {0, 3}, {0, 1}, one}}},
-      {{4, 8, 11, 11}, 8, {same, 8}},
       {{3, 6, 9, 7}, 12, {{{5, 3}, two, two, two, one}, 6}},
   };
 }
@@ -116,9 +117,9 @@ std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
   }
   // Kernels of convolutions are compiled for their sizes, which takes most of the time.
   const std::vector<ConvolutionCase> convs = convolutions();
-  for (std::size_t i = 0; i < convs.size(); ++i) {
-    all.push_back(convolution_case(convs[i], true, ++seed));
-    if (i < kUnfused) all.push_back(convolution_case(convs[i], false, ++seed));
+  for (const ConvolutionCase& conv : convs) all.push_back(convolution_case(conv, true, ++seed));
+  for (std::size_t i = 0; i < kUnfused; ++i) {
+    all.push_back(convolution_case(convs[i], false, ++seed));
     if (i < kMixed) all.push_back(mixed(convolution_case(convs[i], true, ++seed)));
   }
   return all;

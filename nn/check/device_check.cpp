@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "nn/check/feature_check.h"
 #include "nn/executable.h"
 #include "nn/lowering.h"
 #include "nn/ops/end_step.h"
@@ -67,33 +68,47 @@ bool holds(runtime::Device& device, const runtime::Buffer& buffer, std::uint32_t
   return true;
 }
 
-// Buffers up to the budget, each as large as one may be; a refusal before that is told, too.
+struct Filling {
+  std::vector<std::unique_ptr<runtime::Buffer>> buffers;
+  std::uint64_t total = 0, largest = 0;
+  std::string refusal;  // of a buffer of the least size that is tried
+};
+
+// Buffers up to the budget, each as large as one may be. What is refused is tried in halves: a
+// driver may add padding to a buffer of the largest allocation, and memory may be in pieces.
+Filling fill_up(runtime::Device& device, std::uint64_t single, std::uint64_t budget) {
+  constexpr std::uint64_t kLeast = 16 * kMebibyte;
+  Filling filling;
+  while (filling.total + kMebibyte <= budget && filling.refusal.empty()) {
+    const std::uint64_t size = std::min(single, (budget - filling.total) / 256 * 256);
+    try {
+      filling.buffers.push_back(std::make_unique<runtime::Buffer>(
+          device, size, fmt::format("check {}", filling.buffers.size())));
+      filling.total += size;
+      filling.largest = std::max(filling.largest, size);
+    } catch (const DeviceError& error) {
+      if (size <= kLeast) filling.refusal = error.what();
+      single = size / 2 / 256 * 256;
+    }
+  }
+  return filling;
+}
+
 void fill_memory(runtime::Device& device, std::uint64_t most, CheckRow& row) {
   const runtime::DeviceProfile& profile = device.profile();
   const std::uint64_t budget = memory_budget(profile, most);
   const std::uint64_t single =
       std::min({profile.max_allocation, profile.max_storage_range, budget}) / 256 * 256;
-  std::vector<std::unique_ptr<runtime::Buffer>> buffers;
-  std::uint64_t total = 0;
-  std::string refusal;
-  while (total + kMebibyte <= budget && refusal.empty()) {
-    const std::uint64_t size = std::min(single, (budget - total) / 256 * 256);
-    try {
-      buffers.push_back(
-          std::make_unique<runtime::Buffer>(device, size, fmt::format("check {}", buffers.size())));
-      total += size;
-    } catch (const DeviceError& error) {
-      refusal = error.what();
-    }
-  }
+  const Filling filling = fill_up(device, single, budget);
+  const auto& buffers = filling.buffers;
   for (std::size_t i = 0; i < buffers.size(); ++i) {
     if (holds(device, *buffers[i], 0x51000000u + static_cast<std::uint32_t>(1000 * i))) continue;
     return fail(row,
                 fmt::format("buffer {} of {} lost what was written to it", i + 1, buffers.size()));
   }
-  row.why = fmt::format("{} in {} buffers, the largest {}", mebibytes(total), buffers.size(),
-                        mebibytes(single));
-  if (!refusal.empty()) row.why += "; more was refused: " + refusal;
+  row.why = fmt::format("{} in {} buffers, the largest {}", mebibytes(filling.total),
+                        buffers.size(), mebibytes(filling.largest));
+  if (!filling.refusal.empty()) row.why += "; more was refused: " + filling.refusal;
   if (buffers.empty()) row.result = CheckResult::fail;
 }
 
@@ -276,14 +291,24 @@ CheckRow row_of(const DeviceRow& check) {
   return row;
 }
 
+void add_features(const runtime::Device& device, const CheckOptions& options,
+                  std::vector<CheckRow>& rows) {
+  const runtime::DeviceProfile& used = device.profile();
+  const std::vector<runtime::DeviceProfile> raw = runtime::list_devices();
+  for (CheckRow& row : feature_rows(raw.at(used.index), used)) {
+    if (options.wants(row)) rows.push_back(std::move(row));
+  }
+}
+
 }  // namespace
 
-std::vector<CheckRow> list_device(const CheckOptions& options) {
+std::vector<CheckRow> list_device(const runtime::Device& device, const CheckOptions& options) {
   std::vector<CheckRow> rows;
   for (const DeviceRow& check : device_rows(nullptr, {})) {
     CheckRow row = row_of(check);
     if (options.wants(row)) rows.push_back(std::move(row));
   }
+  add_features(device, options, rows);
   return rows;
 }
 
@@ -300,6 +325,7 @@ void check_device(runtime::Device& device, const CheckOptions& options,
     }
     report.rows.push_back(std::move(row));
   }
+  add_features(device, options, report.rows);
 }
 
 }  // namespace vktrain::nn

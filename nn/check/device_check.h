@@ -1,5 +1,6 @@
 // The third part of `vktrain check`: what a driver must do besides arithmetic. Memory up to a bound
-// and past it, many submissions, one long dispatch, timestamps, pipelines from several threads.
+// and past it, many submissions, one long dispatch, timestamps, pipelines from several threads;
+// then what it has and what is odd about it (nn/check/feature_check.h).
 #pragma once
 
 #include <vector>
@@ -19,6 +20,6 @@ struct DeviceCheckOptions {
 
 void check_device(runtime::Device& device, const CheckOptions& options,
                   const DeviceCheckOptions& device_options, DeviceReport& report);
-std::vector<CheckRow> list_device(const CheckOptions& options);
+std::vector<CheckRow> list_device(const runtime::Device& device, const CheckOptions& options);
 
 }  // namespace vktrain::nn

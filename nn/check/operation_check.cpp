@@ -6,13 +6,13 @@
 #include <cctype>
 #include <exception>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 
 #include "nn/check/comparison.h"
+#include "nn/check/other_devices.h"
 #include "nn/ops/activation.h"
 
 namespace vktrain::nn {
@@ -30,10 +30,6 @@ struct Asked {
   std::string name;                     // of the row
   std::vector<std::string> candidates;  // one that is empty where nothing was asked
   std::vector<VariantQuestion> questions;
-
-  std::size_t candidate_at(std::size_t round) const {
-    return std::min(round, candidates.size() - 1);
-  }
 };
 
 std::string row_name(const Operation& operation, std::span<const VariantQuestion> questions) {
@@ -78,33 +74,6 @@ std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
   return all;
 }
 
-// Devices for which other kernels are made, with what those need.
-struct OtherDevice {
-  runtime::DeviceProfile profile;
-  std::string why_not;
-};
-
-std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own) {
-  const bool cpu = own.kind == runtime::DeviceKind::cpu;
-  OtherDevice gpu = {own, ""};
-  gpu.profile.kind = runtime::DeviceKind::discrete;
-  gpu.profile.max_workgroup_invocations = 1024;
-  gpu.profile.max_workgroup_size = {1024, 1024, 64};
-  gpu.profile.max_shared_memory = 65536;
-  gpu.why_not = cpu ? "for GPUs" : "needs a larger workgroup or more shared memory";
-  OtherDevice plain = {own, "for CPU drivers"};
-  plain.profile.kind = runtime::DeviceKind::cpu;
-  plain.profile.subgroup_shuffle = false;
-  if (cpu) plain.why_not = "for CPU drivers without shuffles in subgroups of 8";
-  OtherDevice lanes = plain;
-  lanes.profile.subgroup_shuffle = true;
-  lanes.profile.subgroup_size = 8;
-  lanes.profile.max_texel_elements = std::numeric_limits<std::uint64_t>::max();
-  lanes.profile.texel_alignment = 1;
-  lanes.why_not = cpu ? "needs subgroups of 8 with shuffles" : "for CPU drivers";
-  return {std::move(gpu), std::move(lanes), std::move(plain)};
-}
-
 // Rows in the order in which they were first met.
 class Rows {
  public:
@@ -143,17 +112,35 @@ void add_discrepancy(CheckRow& row, const Discrepancy& d) {
   row.error->relative = std::max(row.error->relative, d.relative);
 }
 
+// CPU drivers take long to compile, and those of convolutions for each shape anew: the kernels that
+// a case would not get without a tuner run the first cases that have them, and those that only
+// other devices get fewer.
+constexpr std::uint64_t kCasesOfAlternatives = 6, kCasesOfOthers = 2;
+
+bool counts(const runtime::DeviceProfile& own, std::size_t candidate, const CheckRow& row) {
+  return own.kind != runtime::DeviceKind::cpu || candidate == 0 || row.cases < kCasesOfAlternatives;
+}
+
+bool counts_for_other(const Asked& asked, const CheckRow& row) {
+  return !asked.questions.empty() && row.cases < kCasesOfOthers;
+}
+
 // One case in as many rounds as the operation with the most kernels has kernels.
 class CaseCheck {
  public:
+  // With `other`, the kernels that this device gets.
   CaseCheck(runtime::Device& device, const CheckOptions& options, const CatalogueCase& c,
-            Rows& rows)
+            Rows& rows, const OtherDevice* other = nullptr)
       : device_(&device),
         options_(&options),
         case_(&c),
         rows_(&rows),
+        other_(other),
+        profile_(other ? other->profile : device.profile()),
         ops_(c.operation),
-        asked_(ask(ops_, c.operation.batch, device.profile())) {}
+        asked_(ask(ops_, c.operation.batch, profile_)) {
+    if (other) ops_.plan_for = profile_;
+  }
 
   void run() {
     std::size_t rounds = 0;
@@ -163,15 +150,21 @@ class CaseCheck {
       for (const Asked& asked : asked_) {
         if (round >= asked.candidates.size()) continue;
         CheckRow& row = rows_->at(asked.name, asked.candidates[round]);
-        if (options_->wants(row)) fresh_[asked.operation] = &asked;
+        const bool needed = other_ ? counts_for_other(asked, row) : counts(profile_, round, row);
+        if (needed && options_->wants(row)) fresh_[asked.operation] = &asked;
       }
       if (!fresh_.empty()) run_round(round);
     }
   }
 
  private:
+  // Operations whose results do not count take the proposal, which is compiled already.
+  std::size_t candidate_of(const Asked& asked, std::size_t round) const {
+    return fresh_.contains(asked.operation) ? round : 0;
+  }
+
   CheckRow& row_of(const Asked& asked, std::size_t round) {
-    return rows_->at(asked.name, asked.candidates[asked.candidate_at(round)]);
+    return rows_->at(asked.name, asked.candidates[candidate_of(asked, round)]);
   }
 
   void run_round(std::size_t round) {
@@ -217,7 +210,7 @@ class CaseCheck {
   // the rest of the graph can run, and its row fails. Null: it has none that compiles.
   std::shared_ptr<const VariantChoices> compiling_variants(std::size_t round) {
     VariantChoices choices;
-    for (const Asked& asked : asked_) choose(choices, asked, asked.candidate_at(round));
+    for (const Asked& asked : asked_) choose(choices, asked, candidate_of(asked, round));
     if (compile_all(choices)) return std::make_shared<const VariantChoices>(std::move(choices));
     for (const Asked& asked : asked_) {
       const std::string why = compile_error(asked, choices);
@@ -247,8 +240,7 @@ class CaseCheck {
   std::vector<runtime::KernelKey> kernels_of(const Asked& asked, const VariantChoices& choices) {
     std::vector<runtime::KernelKey> keys;
     for (const PlannedDispatch& dispatch :
-         lower(*asked.operation, ops_, case_->operation.batch, device_->profile(), &choices)
-             .dispatches) {
+         lower(*asked.operation, ops_, case_->operation.batch, profile_, &choices).dispatches) {
       keys.push_back({dispatch.shader, dispatch.constants});
     }
     return keys;
@@ -279,22 +271,22 @@ class CaseCheck {
   const CheckOptions* options_;
   const CatalogueCase* case_;
   Rows* rows_;
+  const OtherDevice* other_;
+  runtime::DeviceProfile profile_;
   CaseGraph ops_;
   std::vector<Asked> asked_;
   std::map<const Operation*, const Asked*> fresh_;  // whose results count in this round
 };
 
-// Kernels that other devices would get.
-void add_skipped(Rows& rows, const CaseGraph& ops, std::int64_t batch,
-                 const runtime::DeviceProfile& own) {
-  for (const OtherDevice& other : other_devices(own)) {
-    for (const Asked& asked : ask(ops, batch, other.profile)) {
-      for (const std::string& candidate : asked.candidates) {
-        if (rows.has(asked.name, candidate)) continue;
-        CheckRow& row = rows.at(asked.name, candidate);
-        row.result = CheckResult::skipped;
-        row.why = other.why_not;
-      }
+// Kernels that other devices get and this one cannot run, or nobody asked it to.
+void add_skipped(Rows& rows, const OtherDevice& other, const CatalogueCase& c) {
+  const CaseGraph ops(c.operation);
+  for (const Asked& asked : ask(ops, c.operation.batch, other.profile)) {
+    for (const std::string& candidate : asked.candidates) {
+      if (rows.has(asked.name, candidate)) continue;
+      CheckRow& row = rows.at(asked.name, candidate);
+      row.result = CheckResult::skipped;
+      row.why = other.why_not;
     }
   }
 }
@@ -323,14 +315,20 @@ std::string row_variant(const std::string& candidate) {
 std::vector<CheckRow> list_operations(const runtime::Device& device, const CheckOptions& options,
                                       std::span<const CatalogueCase> catalogue) {
   Rows rows;
-  for (const CatalogueCase& c : catalogue) {
+  const auto count = [&](const CatalogueCase& c, const runtime::DeviceProfile& profile, bool own) {
     const CaseGraph ops(c.operation);
-    for (const Asked& asked : ask(ops, c.operation.batch, device.profile())) {
-      for (const std::string& candidate : asked.candidates) ++rows.at(asked.name, candidate).cases;
+    for (const Asked& asked : ask(ops, c.operation.batch, profile)) {
+      for (std::size_t i = 0; i < asked.candidates.size(); ++i) {
+        CheckRow& row = rows.at(asked.name, asked.candidates[i]);
+        if (own ? counts(profile, i, row) : counts_for_other(asked, row)) ++row.cases;
+      }
     }
-  }
-  for (const CatalogueCase& c : catalogue) {
-    add_skipped(rows, CaseGraph(c.operation), c.operation.batch, device.profile());
+  };
+  for (const CatalogueCase& c : catalogue) count(c, device.profile(), true);
+  for (const OtherDevice& other : other_devices(device.profile())) {
+    for (const CatalogueCase& c : catalogue) {
+      other.runs_here ? count(c, other.profile, false) : add_skipped(rows, other, c);
+    }
   }
   return wanted_rows(rows, options);
 }
@@ -338,16 +336,19 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
 std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptions& options,
                                        std::span<const CatalogueCase> catalogue) {
   Rows rows;
-  for (const CatalogueCase& c : catalogue) {
+  const auto run = [&](const CatalogueCase& c, const OtherDevice* other) {
     options.progress(c.name);
     try {
-      CaseCheck(device, options, c, rows).run();
+      CaseCheck(device, options, c, rows, other).run();
     } catch (const std::exception& error) {  // it cannot even be planned
       fail(rows.at("plan", ""), fmt::format("{}: {}", c.name, error.what()));
     }
-  }
-  for (const CatalogueCase& c : catalogue) {
-    add_skipped(rows, CaseGraph(c.operation), c.operation.batch, device.profile());
+  };
+  for (const CatalogueCase& c : catalogue) run(c, nullptr);
+  for (const OtherDevice& other : other_devices(device.profile())) {
+    for (const CatalogueCase& c : catalogue) {
+      other.runs_here ? run(c, &other) : add_skipped(rows, other, c);
+    }
   }
   std::vector<CheckRow> all = wanted_rows(rows, options);
   for (CheckRow& row : all) {

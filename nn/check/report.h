@@ -45,6 +45,8 @@ struct DeviceReport {
   // Losses of the steps of each training, as the device computed them.
   std::vector<std::pair<std::string, std::vector<double>>> losses;
 
+  double seconds = 0;  // that all of it took
+
   std::size_t count(CheckResult result) const;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -37,7 +38,8 @@ Json device_object(const DeviceReport& report) {
   json["summary"] = {{"rows", report.rows.size()},
                      {"passed", report.count(CheckResult::pass)},
                      {"failed", report.count(CheckResult::fail)},
-                     {"skipped", report.count(CheckResult::skipped)}};
+                     {"skipped", report.count(CheckResult::skipped)},
+                     {"seconds", std::round(report.seconds)}};
   json["rows"] = Json::array();
   for (const CheckRow& row : report.rows) json["rows"].push_back(row_object(row));
   json["losses"] = Json::object();

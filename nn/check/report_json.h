@@ -1,5 +1,5 @@
 // Reports of `vktrain check` as JSON, for sharing: written and read back. Nothing in them depends
-// on the day, but for what a row tells about times.
+// on the day, but for what the summary and rows tell about times.
 #pragma once
 
 #include <cstdint>

@@ -54,7 +54,7 @@ TEST_F(TrainingCheckTest, ShortTrainingsPass) {
 TEST_F(TrainingCheckTest, DeviceChecksPass) {
   DeviceReport report;
   check_device(device(), {}, {.submissions = 30, .long_seconds = 0.02, .memory = 8 << 20}, report);
-  EXPECT_EQ(report.rows.size(), list_device({}).size());
+  EXPECT_EQ(report.rows.size(), list_device(device(), {}).size());
   for (const CheckRow& row : report.rows) {
     EXPECT_NE(row.result, CheckResult::fail) << row.name() << ": " << row.why;
     EXPECT_FALSE(row.why.empty()) << row.name();

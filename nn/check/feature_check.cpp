@@ -1,0 +1,94 @@
+#include "nn/check/feature_check.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "runtime/kernel.h"
+
+namespace vktrain::nn {
+namespace {
+
+CheckRow row_of(std::string operation) {
+  CheckRow row;
+  row.group = "device";
+  row.operation = std::move(operation);
+  row.cases = 1;
+  return row;
+}
+
+CheckRow skipped(CheckRow row, std::string why) {
+  row.cases = 0;
+  row.result = CheckResult::skipped;
+  row.why = std::move(why);
+  return row;
+}
+
+std::string held_back(const runtime::DeviceProfile& used) {
+  return fmt::format("not used within the limits of {}", used.limits);
+}
+
+CheckRow shuffles(const runtime::DeviceProfile& raw, const runtime::DeviceProfile& used) {
+  CheckRow row = row_of("subgroup shuffles");
+  if (!raw.subgroup_shuffle) return skipped(std::move(row), "the device has none");
+  row.why = fmt::format("subgroups of {}", raw.subgroup_size);
+  if (used.subgroup_shuffle) {
+    // Other devices are given no kernel with shuffles, so that theirs are not tested.
+    row.why += used.kind == runtime::DeviceKind::cpu ? ", which a test dispatch confirmed"
+                                                     : ", which kernels for GPUs do not use";
+    return row;
+  }
+  if (!used.limits.empty()) return skipped(std::move(row), held_back(used));
+  row.result = CheckResult::fail;
+  row.why += ", but a test dispatch got wrong results; kernels with shuffles are not used";
+  return row;
+}
+
+CheckRow matrix_units(const runtime::DeviceProfile& raw, const runtime::DeviceProfile& used) {
+  CheckRow row = row_of("matrix units");
+  if (raw.half_matrix[0] == 0) return skipped(std::move(row), "the device has none");
+  if (used.half_matrix[0] == 0) return skipped(std::move(row), held_back(used));
+  row.why = fmt::format("{} x {} x {}, half floats with single sums", used.half_matrix[0],
+                        used.half_matrix[1], used.half_matrix[2]);
+  if (runtime::has_shader("gemm_matrix")) return row;
+  return skipped(std::move(row), "this program was built without their kernel");
+}
+
+CheckRow texel_buffers(const runtime::DeviceProfile& used) {
+  CheckRow row = row_of("texel buffers");
+  row.why = fmt::format("up to {} texels, at multiples of {} bytes", used.max_texel_elements,
+                        used.texel_alignment);
+  return row;
+}
+
+struct Quirk {
+  std::string_view driver, text;
+};
+
+constexpr std::array kQuirks = {
+    Quirk{"llvmpipe",
+          "kernels compile in their first dispatch, and the pipeline cache does not keep them: "
+          "nothing is measured before it ran once"},
+    Quirk{"SwiftShader driver", "a kernel with many branches takes seconds to compile"},
+};
+
+CheckRow quirks(const runtime::DeviceProfile& raw) {
+  CheckRow row = row_of("quirks of the driver");
+  for (const Quirk& quirk : kQuirks) {
+    if (raw.driver_name != quirk.driver) continue;
+    row.why = quirk.text;
+    return row;
+  }
+  return skipped(std::move(row), "none known");
+}
+
+}  // namespace
+
+std::vector<CheckRow> feature_rows(const runtime::DeviceProfile& raw,
+                                   const runtime::DeviceProfile& used) {
+  return {shuffles(raw, used), matrix_units(raw, used), texel_buffers(used), quirks(raw)};
+}
+
+}  // namespace vktrain::nn
