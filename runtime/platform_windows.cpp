@@ -1,7 +1,10 @@
 // See platform.h. Windows 10 and later, through the C library where it has a way, else Win32.
 // Text between UTF-8 and UTF-16 goes through std::filesystem::path, whose narrow form is UTF-8 in
 // GCC's library.
-#define NOMINMAX
+//
+// Before windows.h, because GCC's library defines NOMINMAX.
+#include "runtime/platform.h"
+// Here, too, the order counts.
 #define WIN32_LEAN_AND_MEAN
 #include <fcntl.h>
 #include <io.h>
@@ -14,8 +17,6 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
-
-#include "runtime/platform.h"
 
 namespace vktrain {
 

@@ -1,11 +1,12 @@
 // See sha256.h. Windows' own cryptography (CNG, bcrypt.dll).
 #include <windows.h>
+
+#include "nn/data/sha256.h"
 // After windows.h.
 #include <bcrypt.h>
 
 #include <algorithm>
 
-#include "nn/data/sha256.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {

@@ -67,11 +67,10 @@ TEST(BenchOutput, HasFourFormats) {
 class Bench : public CommandTest {
  protected:
   static CommandResult bench(std::vector<std::string> arguments) {
-    const char* device = std::getenv("VKTRAIN_TEST_DEVICE");
     const char* validation = std::getenv("VKTRAIN_TEST_VALIDATION");
     arguments.insert(arguments.begin(), "bench");
-    arguments.insert(arguments.end(), {"--device", device != nullptr ? device : "auto",
-                                       "--min-time", "0", "--repetitions", "2", "--warmup", "0"});
+    arguments.insert(arguments.end(), {"--device", test_device(), "--min-time", "0",
+                                       "--repetitions", "2", "--warmup", "0"});
     if (validation == nullptr || std::string_view(validation) != "0") {
       arguments.emplace_back("--validate");
     }

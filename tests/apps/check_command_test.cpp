@@ -1,8 +1,6 @@
 // `vktrain check`: exit codes, the report as table and JSON, --compare, and errors.
 #include <fmt/format.h>
 
-#include <cstdlib>
-
 #include "nn/check/report_json.h"
 #include "runtime/atomic_file.h"
 #include "tests/apps/command_fixture.h"
@@ -13,9 +11,8 @@ namespace {
 class Check : public CommandTest {
  protected:
   static CommandResult check(std::vector<std::string> arguments) {
-    const char* device = std::getenv("VKTRAIN_TEST_DEVICE");
     arguments.insert(arguments.begin(), "check");
-    arguments.insert(arguments.end(), {"--device", device != nullptr ? device : "auto"});
+    arguments.insert(arguments.end(), {"--device", test_device()});
     return run_command(arguments);
   }
 
@@ -65,6 +62,7 @@ TEST_F(Check, ListShowsEveryRowWithoutRunningIt) {
 }
 
 TEST_F(Check, AllDevicesAreCheckedInTurn) {
+  test_device();
   const CommandResult result =
       run_command({"check", "--device", "all", "--filter", "channels last", "--format", "json"});
   EXPECT_EQ(result.code, 0) << result.err;

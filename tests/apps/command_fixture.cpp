@@ -145,9 +145,7 @@ void CommandTest::SetUp() {
 void CommandTest::TearDown() { fs::current_path(before_); }
 
 CommandResult CommandTest::compute(std::vector<std::string> arguments, int columns) {
-  const char* device = std::getenv("VKTRAIN_TEST_DEVICE");
-  arguments.insert(arguments.end(),
-                   {"--data", "data", "--device", device != nullptr ? device : "auto"});
+  arguments.insert(arguments.end(), {"--data", "data", "--device", test_device()});
   if (validation_wanted()) arguments.emplace_back("--validate");
   return run_command(arguments, columns);
 }

@@ -1,6 +1,6 @@
 // Runs commands of the program in this process, in a folder of their own, on a small data set.
 //
-// VKTRAIN_TEST_DEVICE chooses the device (default "auto"); the validation layer is on unless
+// VKTRAIN_TEST_DEVICE chooses the device (tests/support/test_device.h); the validation layer is on unless
 // VKTRAIN_TEST_VALIDATION=0, and a message of it is exit code 1.
 #pragma once
 
@@ -14,6 +14,7 @@
 
 #include "tests/support/scoped_variable.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/test_device.h"
 
 namespace vktrain::testing {
 

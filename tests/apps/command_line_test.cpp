@@ -85,6 +85,7 @@ TEST_F(CommandLine, ExperimentsAreListedAndShown) {
 }
 
 TEST_F(CommandLine, DevicesAreListed) {
+  test_device();  // skips the test where there is to be none
   const CommandResult json = run_command({"devices", "--json"});
   ASSERT_EQ(json.code, 0) << json.err;
   const auto devices = nlohmann::json::parse(json.out);

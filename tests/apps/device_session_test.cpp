@@ -65,7 +65,7 @@ TEST_F(DeviceSessionTest, CloseFailsAndPrintsTheMessagesOnce) {
 
 TEST_F(DeviceSessionTest, PrintsWhatTheDeviceNotices) {
   const testing::TemporaryFolder folder;
-  const testing::ScopedVariable variable("VKTRAIN_CACHE_DIR", folder.path().c_str());
+  const testing::ScopedVariable variable("VKTRAIN_CACHE_DIR", folder.path());
   const auto& owner = device().impl().pipelines->owner();
   write_file_atomically(folder / runtime::pipeline_file_name(owner), "damaged");
   std::ostringstream err;

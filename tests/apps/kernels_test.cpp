@@ -14,7 +14,7 @@ using Rows = std::map<std::string, nlohmann::json>;  // by kernel
 class KernelsCommand : public CommandTest {
  protected:
   static Rows rows(std::vector<std::string> options) {
-    std::vector<std::string> arguments = {"kernels", "--format", "json"};
+    std::vector<std::string> arguments = {"kernels", "--format", "json", "--device", test_device()};
     arguments.insert(arguments.end(), options.begin(), options.end());
     const CommandResult result = run_command(arguments);
     EXPECT_EQ(result.code, 0) << result.err;
@@ -59,11 +59,13 @@ TEST_F(KernelsCommand, AnotherBatchSizeIsPlannedToo) {
 }
 
 TEST_F(KernelsCommand, SpillsCanOnlyBeJudgedWhereTheDriverTells) {
-  const CommandResult table = run_command({"kernels", "a-fcn-100k"});
+  const std::string device = test_device();
+  const CommandResult table = run_command({"kernels", "a-fcn-100k", "--device", device});
   EXPECT_EQ(table.code, 0) << table.err;
   const bool told = table.out.find("does not tell of registers") == std::string::npos;
   EXPECT_EQ(table.out.find("VGPRs") != std::string::npos, told);
-  const CommandResult judged = run_command({"kernels", "a-fcn-100k", "--fail-on-spills"});
+  const CommandResult judged =
+      run_command({"kernels", "a-fcn-100k", "--device", device, "--fail-on-spills"});
   if (told) {
     EXPECT_EQ(judged.code, 0) << judged.err;
   } else {
@@ -72,6 +74,7 @@ TEST_F(KernelsCommand, SpillsCanOnlyBeJudgedWhereTheDriverTells) {
 }
 
 TEST_F(KernelsCommand, WrongUsageIsNamed) {
+  test_device();
   expect_failure(run_command({"kernels", "a-fcn-1k"}), 2, {"a-fcn-1k"});
   expect_failure(run_command({"kernels", "--format", "xml"}), 2, {"--format", "xml"});
   expect_failure(run_command({"kernels", "a-fcn-100k", "--batch-size", "0"}), 2, {"--batch-size"});

@@ -1,10 +1,9 @@
 // `vktrain train`: what the run folder holds, that runs repeat bit for bit, and that bad input
 // leaves nothing behind.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -276,7 +275,7 @@ TEST_F(Train, CtrlCKeepsTheMetricsAndExitsWith130) {
     while (!fs::exists("run/metrics.jsonl")) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    ::kill(::getpid(), SIGINT);
+    std::raise(SIGINT);
   });
   const CommandResult result =
       compute({"train", "tiny.toml", "--run-dir", "run", "--epochs", "1000000"});

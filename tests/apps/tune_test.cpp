@@ -20,7 +20,7 @@ class Tune : public CommandTest {
   void SetUp() override {
     CommandTest::SetUp();
     cache_ =
-        std::make_unique<ScopedVariable>("VKTRAIN_CACHE_DIR", (folder_.path() / "cache").c_str());
+        std::make_unique<ScopedVariable>("VKTRAIN_CACHE_DIR", folder_.path() / "cache");
   }
 
   CommandResult train(const std::string& folder, const std::vector<std::string>& tuning) {

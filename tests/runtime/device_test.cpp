@@ -20,6 +20,7 @@ using ::testing::IsEmpty;
 using vktrain::testing::DeviceTest;
 
 TEST(ListDevices, ProfilesHoldTheGuaranteedLimits) {
+  vktrain::testing::test_device();  // skips the test where there is to be none
   const auto devices = list_devices();
   ASSERT_FALSE(devices.empty());
   for (std::size_t i = 0; i < devices.size(); ++i) {
@@ -41,6 +42,7 @@ TEST(ListDevices, ProfilesHoldTheGuaranteedLimits) {
 }
 
 TEST(OpenDevice, RefusesAnUnknownName) {
+  vktrain::testing::test_device();
   try {
     Device::open({.selector = "no such device"});
     FAIL() << "opened";

@@ -19,7 +19,7 @@ class KernelLimitsTest : public ::testing::Test {
  protected:
   void open() {
     arena_.reset();
-    device_ = Device::open({.limits = limits_});
+    device_ = Device::open({.selector = vktrain::testing::test_device(), .limits = limits_});
     add_test_shaders(*device_);
     arena_ = std::make_unique<Arena>(*device_, "test");
   }
@@ -75,7 +75,7 @@ TEST_F(KernelLimitsTest, WorkgroupsOfEachAxisAndOfAll) {
 TEST_F(KernelLimitsTest, SubgroupOperations) {
   EXPECT_THAT(refusal(KernelKey{"subgroup_shuffle", {64}}),
               AllOf(HasSubstr("its subgroup operations 0x11"), HasSubstr("which allows 0x0")));
-  device_ = Device::open({.limits = no_limits()});
+  device_ = Device::open({.selector = vktrain::testing::test_device(), .limits = no_limits()});
   add_test_shaders(*device_);
   if (!device_->profile().subgroup_shuffle) GTEST_SKIP() << "the device has no shuffles";
   EXPECT_EQ(refusal(KernelKey{"subgroup_shuffle", {64}}), "compiled");

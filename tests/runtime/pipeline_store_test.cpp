@@ -121,7 +121,7 @@ class PipelineStoreTest : public GraphTest {
   fs::path file() { return folder_ / pipeline_file_name(owner()); }
 
   TemporaryFolder folder_;
-  ScopedVariable variable_{"VKTRAIN_CACHE_DIR", folder_.path().c_str()};
+  ScopedVariable variable_{"VKTRAIN_CACHE_DIR", folder_.path()};
 };
 
 // Some drivers (lavapipe of Mesa 26) have nothing to write; then it is gone.

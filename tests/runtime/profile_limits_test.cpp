@@ -12,6 +12,7 @@
 #include "runtime/profile_json.h"
 #include "tests/support/scoped_variable.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/test_device.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -20,6 +21,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using vktrain::testing::ScopedVariable;
 using vktrain::testing::TemporaryFolder;
+using vktrain::testing::test_device;
 using Json = nlohmann::ordered_json;
 
 // Above the minimum in everything.
@@ -150,8 +152,9 @@ TEST(ProfileLimits, LimitsBelowTheFloorAreAReasonForRefusal) {
   const DeviceProfile clamped = clamp(large(), four);
   ASSERT_EQ(clamped.refused.size(), 1u);
   EXPECT_EQ(clamped.refused[0], "storage buffers a stage: 4, 8 needed");
+  const std::string selector = test_device();
   try {
-    Device::open({.limits = four});
+    Device::open({.selector = selector, .limits = four});
     FAIL() << "opened";
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("within the limits of \"minimum\""),
@@ -160,12 +163,14 @@ TEST(ProfileLimits, LimitsBelowTheFloorAreAReasonForRefusal) {
 }
 
 TEST(ProfileLimits, ADeviceIsOpenedWithinThem) {
-  EXPECT_EQ(Device::open({.limits = minimum_limits()})->profile().limits, "minimum");
+  const std::string selector = test_device();
+  EXPECT_EQ(Device::open({.selector = selector, .limits = minimum_limits()})->profile().limits,
+            "minimum");
   const ScopedVariable variable("VKTRAIN_LIMITS", "minimum");
-  EXPECT_EQ(Device::open({})->profile().max_shared_memory, 16384u);
-  EXPECT_EQ(Device::open({.limits = no_limits()})->profile().limits, "");
+  EXPECT_EQ(Device::open({.selector = selector})->profile().max_shared_memory, 16384u);
+  EXPECT_EQ(Device::open({.selector = selector, .limits = no_limits()})->profile().limits, "");
   const ScopedVariable wrong("VKTRAIN_LIMITS", "no such file");
-  EXPECT_THROW(Device::open({}), UsageError);
+  EXPECT_THROW(Device::open({.selector = selector}), UsageError);
 }
 
 TEST(ProfileJson, OwnProfilesSurviveTheRoundTrip) {

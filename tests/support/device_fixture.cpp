@@ -32,9 +32,8 @@ class DeviceEnvironment : public ::testing::Environment {
  public:
   runtime::Device& device() {
     if (!device_) {
-      const char* selector = std::getenv("VKTRAIN_TEST_DEVICE");
       runtime::DeviceOptions options;
-      if (selector) options.selector = selector;
+      options.selector = test_device();
       choose_validation(options);
       options.on_validation_message = [this](std::string_view message) {
         // Messages in between are a test's.

@@ -1,9 +1,9 @@
 // A device for GPU tests, opened once per test program with the validation layer, and a fixture
 // that fails a test on every message of the layer.
 //
-// VKTRAIN_TEST_DEVICE chooses the device (default "auto"); VKTRAIN_TEST_VALIDATION what the layer
-// checks (core, sync, gpu, best-practices; default sync), or with 0 turns it off where it is not
-// installed or too slow.
+// VKTRAIN_TEST_DEVICE chooses the device (tests/support/test_device.h); VKTRAIN_TEST_VALIDATION
+// what the layer checks (core, sync, gpu, best-practices; default sync), or with 0 turns it off
+// where it is not installed or too slow.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "runtime/device.h"
+#include "tests/support/test_device.h"
 
 namespace vktrain::testing {
 

@@ -2,12 +2,14 @@
 // which therefore does not see their own synchronization (futexes, atomics).
 #include "tests/support/sanitizer_suppressions.h"
 
+#ifdef VKTRAIN_ADDRESS_SANITIZER
 #include <dlfcn.h>
 #include <link.h>
 
 #include <cstddef>
 #include <string>
 #include <vector>
+#endif
 
 extern "C" const char* __tsan_default_suppressions() {
   return "race:libvulkan_\n"
@@ -27,6 +29,7 @@ extern "C" const char* __lsan_default_suppressions() {
 
 namespace vktrain::testing {
 
+#ifdef VKTRAIN_ADDRESS_SANITIZER
 void keep_libraries_mapped() {
   std::vector<std::string> names;
   const auto collect = [](dl_phdr_info* library, std::size_t, void* list) {
@@ -40,5 +43,8 @@ void keep_libraries_mapped() {
     dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
   }
 }
+#else
+void keep_libraries_mapped() {}
+#endif
 
 }  // namespace vktrain::testing

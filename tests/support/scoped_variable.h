@@ -1,20 +1,25 @@
 // An environment variable that is as it was when the test ends.
 #pragma once
 
-#include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
+
+#include "runtime/platform.h"
+#include "tests/support/system.h"
 
 namespace vktrain::testing {
 
 class ScopedVariable {
  public:
   // A null `value` removes the variable.
-  ScopedVariable(const char* name, const char* value) : name_(name) {
-    if (const char* old = std::getenv(name)) old_ = old;
-    value ? ::setenv(name, value, 1) : ::unsetenv(name);
+  ScopedVariable(const char* name, const char* value)
+      : name_(name), old_(environment_variable(name)) {
+    set_variable(name, value);
   }
-  ~ScopedVariable() { old_ ? ::setenv(name_, old_->c_str(), 1) : ::unsetenv(name_); }
+  ScopedVariable(const char* name, const std::filesystem::path& value)
+      : ScopedVariable(name, value.string().c_str()) {}
+  ~ScopedVariable() { set_variable(name_, old_ ? old_->c_str() : nullptr); }
   ScopedVariable(const ScopedVariable&) = delete;
   ScopedVariable& operator=(const ScopedVariable&) = delete;
 

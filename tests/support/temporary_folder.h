@@ -1,10 +1,7 @@
 // A folder that a test may fill, gone when the test ends; and bytes written to its files.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -13,14 +10,20 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/platform.h"
+
 namespace vktrain::testing {
 
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "vktrain-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-    path_ = name;
+    const std::string name = "vktrain-test-" + std::to_string(process_id()) + "-";
+    const std::filesystem::path base = std::filesystem::temp_directory_path();
+    // False where a folder of this name is there; other trouble throws.
+    for (int number = 0; path_.empty(); ++number) {
+      const std::filesystem::path path = base / (name + std::to_string(number));
+      if (std::filesystem::create_directory(path)) path_ = path;
+    }
   }
   ~TemporaryFolder() {
     std::error_code ignored;

@@ -3,7 +3,6 @@
 #include "nn/check/operation_check.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 #include <set>
 
@@ -36,7 +35,7 @@ std::vector<CatalogueCase> cases_named(std::string_view name) {
 std::unique_ptr<runtime::Device> open_device(
     const std::optional<runtime::ProfileLimits>& limits = std::nullopt) {
   runtime::DeviceOptions options;
-  if (const char* selector = std::getenv("VKTRAIN_TEST_DEVICE")) options.selector = selector;
+  options.selector = test_device();
   options.pipeline_cache = false;
   options.limits = limits;
   return runtime::Device::open(options);

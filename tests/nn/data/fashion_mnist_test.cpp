@@ -62,7 +62,7 @@ TEST_F(FashionMnistTest, TheOptionComesFirstThenTheVariableThenThePlaces) {
   const fs::path named = make_set("named");
   const fs::path place = make_set("place");
   EXPECT_EQ(find_fashion_mnist({}, {folder_ / "empty", place, given}), place);
-  const ScopedVariable variable("VKTRAIN_DATA", named.c_str());
+  const ScopedVariable variable("VKTRAIN_DATA", named);
   EXPECT_EQ(find_fashion_mnist({}, {place}), named);
   EXPECT_EQ(find_fashion_mnist(given, {place}), given);
 }
@@ -74,7 +74,7 @@ TEST_F(FashionMnistTest, ANamedFolderIsNeverPassedOver) {
   expect_error([&] { find_fashion_mnist(partial, {place}); },
                {"--data", "partial", "t10k-labels-idx1-ubyte"});
   expect_error([&] { find_fashion_mnist(folder_ / "none", {place}); }, {"--data", "not a folder"});
-  const ScopedVariable variable("VKTRAIN_DATA", partial.c_str());
+  const ScopedVariable variable("VKTRAIN_DATA", partial);
   expect_error([&] { find_fashion_mnist({}, {place}); }, {"VKTRAIN_DATA", "t10k-labels"});
 }
 

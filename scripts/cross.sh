@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Builds for another system on Debian and runs there what needs no Vulkan device:
+#
+#   scripts/cross.sh mingw     Windows on x86-64; the tests run under Wine
+#   scripts/cross.sh aarch64   Linux on ARM64; the tests run under qemu-user
+#
+# Installs what is missing; the ARM64 libraries are only unpacked, into build/sysroot-arm64. Nothing
+# is optimised, because compiling is what takes the time: cmake --preset mingw (or aarch64) makes a
+# program to use, in another folder. VKTRAIN_CROSS_DEVICE chooses a device for the tests (default
+# none, which skips those that need one).
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+target=${1:-}
+build="$project/build/cross-$target"
+tools=(cmake ninja-build ccache git glslang-tools spirv-tools)
+
+# Wine in a folder of its own, without windows, sounds or messages about what it lacks.
+use_wine() {
+  export WINEPREFIX="$project/build/wine" WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml="
+  unset DISPLAY
+  mkdir -p "$WINEPREFIX"
+  emulator=(wine)
+  program_suffix=.exe
+  # The first start makes the folder.
+  "${emulator[@]}" cmd /c ver >/dev/null 2>&1 || {
+    say "Wine does not start:"
+    WINEDEBUG= "${emulator[@]}" cmd /c ver || exit 1
+  }
+  say "$(wine --version), $("${emulator[@]}" cmd /c ver | tr -d '\r\n')"
+}
+
+use_qemu() {
+  emulator=(qemu-aarch64-static -L "$sysroot")
+  program_suffix=
+  say "$("${emulator[@]}" --version | head -n 1)"
+}
+
+# apt_arm64 ARGUMENTS...: apt-get as an ARM64 system that has no package yet would run it.
+apt_arm64() {
+  local state="$sysroot-apt"
+  mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+  touch "$state/status"
+  apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 \
+    -o Dir::State::status="$state/status" -o Dir::State::lists="$state/lists" \
+    -o Dir::Cache="$state/cache" -o APT::Sandbox::User="$(id -un)" "$@"
+}
+
+# The target's libraries. The C library's headers stay away: the compiler has its own.
+get_sysroot() {
+  [ -f "$sysroot/done" ] && return
+  say "Unpacking Debian's ARM64 packages into ${sysroot#"$project"/}"
+  apt_arm64 -o APT::Update::Error-Mode=any update
+  apt_arm64 install --yes --no-install-recommends --download-only \
+    libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev zlib1g-dev libssl-dev \
+    libcurl4-openssl-dev libvulkan-dev libvulkan-volk-dev libgtest-dev libgmock-dev libstdc++6
+  local package
+  for package in "$sysroot-apt"/cache/archives/*.deb; do
+    case $(basename "$package") in
+      libc6-dev_* | linux-libc-dev_* | libcrypt-dev_*) ;;
+      *) dpkg-deb -x "$package" "$sysroot" ;;
+    esac
+  done
+  rm -r "$sysroot-apt"
+  touch "$sysroot/done"
+}
+
+configure_and_build_cross() {
+  say "Configuring and building $target"
+  cmake -S "$project" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_CXX_FLAGS_RELEASE=-O0 -DVKTRAIN_TEST_OPTIMISATION=-O0 -DVKTRAIN_PRECOMPILE=ON \
+    -DCMAKE_TOOLCHAIN_FILE="$project/cmake/toolchains/$1.cmake" "${@:2}" >/dev/null
+  # What ccache needs to know files that use precompiled headers again.
+  export CCACHE_SLOPPINESS=pch_defines,time_macros
+  cmake --build "$build" --target vktrain runtime_tests nn_tests apps_tests
+}
+
+# run_tests ROOM: fails with the tests, or when none ran.
+run_tests() {
+  local log="$build/$1.log" passed skipped
+  (cd "$build/tests/$1" && VKTRAIN_TEST_DEVICE="${VKTRAIN_CROSS_DEVICE:-none}" \
+    VKTRAIN_TEST_VALIDATION=0 VKTRAIN_CACHE_DIR="$build/cache" \
+    "${emulator[@]}" "./$1_tests$program_suffix" --gtest_brief=1) >"$log" 2>&1 || {
+    grep -vE '^(Skipped|.*SKIPPED|.*Failure$)' "$log" | tail -n 60
+    say "$1_tests failed on $target"
+    return 1
+  }
+  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) tests\?\..*/\1/p' "$log" | tr -d '\r')
+  skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) tests\?\..*/\1/p' "$log" | tr -d '\r')
+  say "$target, $1_tests: $passed passed, ${skipped:-0} skipped"
+  [ "${passed:-0}" -gt 0 ]
+}
+
+case $target in
+  mingw)
+    install_packages "${tools[@]}" g++-mingw-w64-x86-64-posix libz-mingw-w64-dev libvulkan-dev \
+      libvulkan-volk-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev googletest \
+      wine wine64
+    configure_and_build_cross mingw-w64 -DVKTRAIN_HEADER_ONLY=ON -DVKTRAIN_DOWNLOADS=OFF
+    use_wine
+    ;;
+  aarch64)
+    install_packages "${tools[@]}" g++-aarch64-linux-gnu qemu-user-static
+    sysroot="$project/build/sysroot-arm64"
+    get_sysroot
+    configure_and_build_cross aarch64-linux-gnu
+    use_qemu
+    ;;
+  *)
+    sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 2
+    ;;
+esac
+"${emulator[@]}" "$build/bin/vktrain$program_suffix" --version
+failed=0
+for room in runtime nn apps; do run_tests "$room" || failed=1; done
+exit "$failed"
