@@ -57,7 +57,7 @@ class FaultyKernels : public CommandTest {
   CommandResult train(const std::string& folder, FaultHooks hooks, const std::string& tune) {
     guard_.layer().reset(std::move(hooks));
     return compute({"train", "tiny.toml", "--run-dir", folder, "--progress", "none", "--tune", tune,
-                    "--tune-budget", "60"});
+                    "--tune-budget", "3600"});
   }
 
   // Names of the kernels that the run used.
