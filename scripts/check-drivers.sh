@@ -21,13 +21,13 @@ export VKTRAIN_CACHE_DIR="$scratch"
 # Operations of each kind.
 part='ActivationTest.Relu:BatchNormTest.*:SoftmaxCrossEntropyTest.*:MaxPool2dTest.*:AdamTest.*'
 part+=':EndStepTest.*:GatherBatchTest.*:Conv2dWholeInput.*'
-# SwiftShader has convolutions by depth that never end, and others and matrix products that take
-# minutes to compile; its square root misses the tolerance of one test of Adam.
-part_swiftshader="$part:-AdamTest.KerasWithALargeEpsilonAndPenalties"
+# SwiftShader compiles a kernel of a convolution or a matrix product in 2 to 5 seconds, on one thread
+# while all others wait, which looks like a hang: tests with hundreds of them take too long.
+part_swiftshader="$part"
 if [ "${1:-}" = --full ]; then
   shift
   part='*'
-  part_swiftshader='*-Families/*:Tilings/*:AdamTest.KerasWithALargeEpsilonAndPenalties'
+  part_swiftshader='*-Families/*:Tilings/*'
 fi
 
 # tests FILTER: the runtime's tests and those of operations and training that the filter names.
