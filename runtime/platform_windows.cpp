@@ -1,6 +1,6 @@
 // See platform.h. Windows 10 and later, through the C library where it has a way, else Win32.
-// Text between UTF-8 and UTF-16 goes through std::filesystem::path, whose narrow form is UTF-8 in
-// GCC's library.
+// Text of the system becomes UTF-8 by std::filesystem::path::string(). The other way GCC 12's library
+// takes each byte for a character, so that names given to the program must be ASCII.
 //
 // Before windows.h, because GCC's library defines NOMINMAX.
 #include "runtime/platform.h"
@@ -73,7 +73,7 @@ bool resize_file(const FileDescriptor& file, std::int64_t size) {
 
 bool sync_file(const FileDescriptor& file) {
   // _commit is refused on a file that is open for reading only, whose bytes another handle wrote.
-  return ::_commit(file.get()) == 0 || errno == EBADF;
+  return ::_commit(file.get()) == 0 || errno == EBADF || errno == EACCES;
 }
 
 // Windows keeps names in NTFS's journal; there is no call to wait for it.
