@@ -176,7 +176,8 @@ TEST_P(Conv2dTest, MixedPrecisionMatchesReference) {
   all.insert(all.end(), cut.begin(), cut.begin() + 3);
   for (const ConvCase& conv : all) {
     SCOPED_TRACE(to_string(conv));
-    OpCase c = make_case(conv, {++seed % 2 == 0 ? Activation::none : Activation::tanh}, seed);
+    const Activation kind = ++seed % 2 == 0 ? Activation::none : Activation::tanh;
+    OpCase c = make_case(conv, {kind}, seed);
     c.rewrite = [epilogues = c.rewrite](Graph& graph) {
       if (epilogues) epilogues(graph);
       set_precision(graph, Precision::mixed);
