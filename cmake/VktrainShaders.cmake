@@ -23,23 +23,17 @@ function(vktrain_compile_shaders out_variable)
   set(${out_variable} "${outputs}" PARENT_SCOPE)
 endfunction()
 
-# vktrain_can_compile_shader(out_variable NAME): whether the tools that were found know everything in
-# shaders/NAME.comp. Tries once per build folder.
-function(vktrain_can_compile_shader out_variable name)
-  set(cache_variable "VKTRAIN_COMPILES_${name}")
-  if(NOT DEFINED ${cache_variable})
-    execute_process(
-      COMMAND ${CMAKE_COMMAND} -DGLSLANG=${GLSLANG_VALIDATOR} -DSPIRV_OPT=${SPIRV_OPT}
-              -DSPIRV_VAL=${SPIRV_VAL} -DSOURCE=${CMAKE_CURRENT_SOURCE_DIR}/${name}.comp
-              -DOUTPUT=${CMAKE_CURRENT_BINARY_DIR}/try_${name}.spv
-              -P ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cmake
-      RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
-    if(result EQUAL 0)
-      set(compiles TRUE)
-    else()
-      set(compiles FALSE)
-    endif()
-    set(${cache_variable} ${compiles} CACHE BOOL "The GLSL compiler knows all of ${name}.comp")
+# vktrain_glslang_knows(out_variable EXTENSION): whether the GLSL compiler that was found knows this
+# extension of GLSL.
+function(vktrain_glslang_knows out_variable extension)
+  set(probe "${CMAKE_CURRENT_BINARY_DIR}/knows_${extension}.comp")
+  file(WRITE "${probe}" "#version 450\n#extension ${extension} : require\nvoid main() {}\n")
+  execute_process(
+    COMMAND ${GLSLANG_VALIDATOR} -V --target-env vulkan1.1 -o "${probe}.spv" "${probe}"
+    RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+  if(result EQUAL 0)
+    set(${out_variable} TRUE PARENT_SCOPE)
+  else()
+    set(${out_variable} FALSE PARENT_SCOPE)
   endif()
-  set(${out_variable} ${${cache_variable}} PARENT_SCOPE)
 endfunction()

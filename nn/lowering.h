@@ -105,9 +105,9 @@ class Lowering {
   std::vector<VariantQuestion> questions_;
 };
 
-// Whether kernels that read texel buffers instead of storage buffers are taken: on lavapipe, where
-// a load from a storage buffer is a loop over the lanes; and whatever can be bound must be readable
-// so.
+// Whether kernels that read texel buffers instead of storage buffers are taken: on CPU drivers that
+// can read so whatever they can bind. On lavapipe a load from a storage buffer is a loop over the
+// lanes.
 bool reads_texels(const runtime::DeviceProfile& device);
 
 // The bytes of a push-constant block; its layout must be std430's (4-byte members only).

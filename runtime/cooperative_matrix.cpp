@@ -46,6 +46,22 @@ std::vector<MatrixProperties> matrix_properties(const Instance& instance,
   return all;
 }
 
+// VkPhysicalDeviceCooperativeMatrixPropertiesKHR.
+struct MatrixStages {
+  VkStructureType sType = static_cast<VkStructureType>(1000506002);
+  void* pNext = nullptr;
+  VkShaderStageFlags stages = 0;
+};
+
+bool in_compute_shaders(const Instance& instance, VkPhysicalDevice physical) {
+  MatrixStages stages;
+  VkPhysicalDeviceProperties2 properties{};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+  properties.pNext = &stages;
+  instance.vk().vkGetPhysicalDeviceProperties2(physical, &properties);
+  return (stages.stages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+}
+
 bool has_features(const Instance& instance, VkPhysicalDevice physical) {
   MatrixFeatures features;
   VkPhysicalDeviceFeatures2 chain{};
@@ -84,7 +100,8 @@ std::array<std::uint32_t, 3> query_half_matrix(const Instance& instance, VkPhysi
   const auto listed = [&extensions](const char* name) {
     return std::ranges::find(extensions, name) != extensions.end();
   };
-  if (!std::ranges::all_of(kMatrixExtensions, listed) || !has_features(instance, physical)) {
+  if (!std::ranges::all_of(kMatrixExtensions, listed) || !has_features(instance, physical) ||
+      !in_compute_shaders(instance, physical)) {
     return {};
   }
   MatrixProperties best;

@@ -8,7 +8,7 @@
 # What is not installed is downloaded with apt-get, from the system's own mirror, and unpacked into
 # build/drivers. Before the command runs, `vktrain devices` must name the driver that is meant
 # (VKTRAIN: the program, build/release/bin/vktrain without it). A driver that cannot be had is an
-# error, or with VKTRAIN_MISSING_DRIVER=skip a line that says so.
+# error, or with VKTRAIN_MISSING_DRIVER=skip a line that says so and the exit status 77.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -26,15 +26,7 @@ radv-backports:FAMILY the same of Debian's backports (also navi31, gfx1201)
 NAMES
 }
 
-# cannot_be_had WHY: ends the script, as VKTRAIN_MISSING_DRIVER says.
-cannot_be_had() {
-  if [ "${VKTRAIN_MISSING_DRIVER:-fail}" = skip ]; then
-    say "SKIPPED: $driver: $1"
-    exit 0
-  fi
-  say "$driver cannot be had: $1 (VKTRAIN_MISSING_DRIVER=skip goes on without it)" >&2
-  exit 1
-}
+cannot_be_had() { leave_out "$driver" "$1"; }
 
 # apt_own ARGUMENTS...: apt-get with lists and downloads of its own.
 apt_own() {
@@ -172,7 +164,7 @@ choose() {
   esac
   # The second is what loaders before 1.3.207 read.
   export VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd"
-  unset VK_ADD_DRIVER_FILES VKTRAIN_TEST_DEVICE
+  unset VK_ADD_DRIVER_FILES VKTRAIN_TEST_DEVICE VKTRAIN_LIMITS
 }
 
 # Prints the device, and fails when it is not the driver that is meant.

@@ -27,7 +27,9 @@ class KernelsCommand : public CommandTest {
 TEST_F(KernelsCommand, NamesWhatATrainingNeeds) {
   std::set<std::string> shaders;
   for (const auto& [kernel, row] : rows({"a-fcn-100k"})) {
-    shaders.insert(kernel.substr(0, kernel.find('<')));
+    std::string shader = kernel.substr(0, kernel.find('<'));
+    if (shader.ends_with("_texels")) shader.resize(shader.size() - 7);  // by the device
+    shaders.insert(shader);
     EXPECT_EQ(row["chosen"], "yes") << kernel;
     EXPECT_EQ(row["error"], "") << kernel;
     EXPECT_GT(std::stoi(row["workgroup"].get<std::string>()), 0) << kernel;
