@@ -100,7 +100,7 @@ Tolerance of_weight_gradient(const Conv2dWeightGradient& conv, ValueId output,
 }
 
 // What the roundings are measured by. Forward: the terms weight * xhat and bias. Backward: the
-// gradients, times weight / std, and for the sums times xhat and the root of their number.
+// gradients, times weight / std; the sums are those over the pixels of a channel.
 Tolerance of_batch_norm(const BatchNormTrain& train, ValueId output,
                         const ReferenceMemory& memory) {
   if (output == train.running_mean()) return {4, 4 * largest(memory[train.mean()])};
@@ -116,10 +116,12 @@ Tolerance of_batch_norm(const BatchNormBackward& backward, ValueId output,
                         const ReferenceMemory& memory) {
   const Shape x = memory.shape(backward.x());
   const auto n = static_cast<double>(x.elements()) / static_cast<double>(x[1]);
-  const double dy = largest(memory[backward.dy()]);
-  if (output == backward.dbias()) return {4, 2 * std::sqrt(n) * dy};
-  // |xhat| <= sqrt(N) in training; in evaluation the running statistics are those of N(0, 1).
-  if (output == backward.dweight()) return {8, 8 * std::sqrt(n) * dy * 3};
+  const std::vector<double>& gradient = memory[backward.dy()];
+  const double dy = largest(gradient);
+  if (output == backward.dbias()) return pixel_sum(n, dy, deviation(gradient));
+  // xhat has deviation 1 (in evaluation the running statistics are those of N(0, 1)) and is hardly
+  // larger than 3; the difference in it is rounded, and the product is.
+  if (output == backward.dweight()) return pixel_sum(n, 2 * 3 * dy, deviation(gradient));
   const double inv_std = backward.training() ? largest(memory[backward.scale()]) : 1.0;
   return {8, 16 * dy * largest(memory[backward.weight()]) * inv_std};
 }
