@@ -26,11 +26,14 @@ golden=':Files/GoldenTest.FollowsPyTorch/sgd:Files/GoldenTest.FollowsPyTorch/con
 # SwiftShader compiles a kernel of a convolution or a matrix product in 2 to 5 seconds, on one thread
 # while all others wait, which looks like a hang: tests with hundreds of them take too long.
 part_swiftshader="$part"
+# GPU-assisted checks instrument every kernel, which takes minutes for a few hundred.
+part_gpu_assisted='ActivationTest.Relu:AdamTest.EqualBetas:SingleOperationTest.GemmCountsAndComputes'
 part+=$golden
 if [ "${1:-}" = --full ]; then
   shift
   part='*'
   part_swiftshader='*-Families/*:Tilings/*'
+  part_gpu_assisted='*'
 fi
 
 # tests FILTER: the runtime's tests and those of operations and training that the filter names.
@@ -42,10 +45,12 @@ tests() {
 # Synchronization is what scripts/test.sh runs everything under.
 job_validation() {
   local checks
-  for checks in core gpu best-practices; do
+  for checks in core best-practices; do
     say "validation layer: $checks"
     VKTRAIN_TEST_VALIDATION=$checks tests "$part"
   done
+  say "validation layer: gpu"
+  VKTRAIN_TEST_VALIDATION=gpu tests "$part_gpu_assisted"
 }
 
 job_amd() { "$project/scripts/amd-kernels.sh"; }
