@@ -41,6 +41,17 @@ install_packages() {
     "${missing[@]}"
 }
 
+# leave_out WHAT WHY: ends a script that needs what is not there: as an error, or with
+# VKTRAIN_MISSING_DRIVER=skip with a line.
+leave_out() {
+  if [ "${VKTRAIN_MISSING_DRIVER:-fail}" = skip ]; then
+    say "SKIPPED: $1: $2"
+    exit 0
+  fi
+  say "$1 cannot be had: $2 (VKTRAIN_MISSING_DRIVER=skip goes on without it)" >&2
+  exit 1
+}
+
 # configure_and_build [TARGET...]: the preset's build folder, all targets without arguments.
 configure_and_build() {
   say "Configuring and building (preset $preset)"
