@@ -19,6 +19,7 @@
 #include "nn/check/report_json.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -65,16 +66,8 @@ class LiveLine {
 
 // What messages of the validation layer came while the device was open, as a row.
 nn::CheckRow validation_row(DeviceSession& session) {
-  nn::CheckRow row;
-  row.group = "device";
-  row.operation = "validation layer";
-  row.cases = 1;
-  try {
-    session.close();
-  } catch (const Error& error) {
-    row.result = nn::CheckResult::fail;
-    row.why = error.what();
-  }
+  nn::CheckRow row = nn::row_of("device", "validation layer");
+  nn::run_row(row, [&] { session.close(); });
   return row;
 }
 
@@ -101,21 +94,15 @@ nn::DeviceReport check_one(const CheckCommandOptions& options, const std::string
   return report;
 }
 
-// All devices in their order; those that cannot be used have no rows.
 std::vector<nn::DeviceReport> check_all(const CheckCommandOptions& options,
                                         const InterruptGuard& guard, Console& console) {
-  std::vector<nn::DeviceReport> reports;
-  for (const runtime::DeviceProfile& profile : runtime::list_devices()) {
-    if (profile.usable()) {
-      reports.push_back(check_one(options, std::to_string(profile.index), guard, console));
-    } else {
-      reports.emplace_back().profile = profile;
-    }
+  const std::vector<runtime::DeviceProfile> devices = runtime::list_devices();
+  if (std::ranges::none_of(devices, [](const auto& device) { return device.usable(); })) {
+    runtime::choose_device(devices, "auto");  // throws, with all the reasons
   }
-  if (std::ranges::none_of(reports, [](const auto& r) { return r.profile.usable(); })) {
-    runtime::choose_device(runtime::list_devices(), "auto");  // throws, with all the reasons
-  }
-  return reports;
+  return nn::check_each(devices, [&](const runtime::DeviceProfile& profile) {
+    return check_one(options, std::to_string(profile.index), guard, console);
+  });
 }
 
 std::string text_of(const CheckCommandOptions& options,
@@ -145,24 +132,40 @@ void require_no_failure(const std::vector<nn::DeviceReport>& reports) {
 }
 
 void compare(const CheckCommandOptions& options, Console& console) {
-  const std::vector<nn::SavedReport> first = nn::read_check_json(options.compare.at(0));
-  const std::vector<nn::SavedReport> second = nn::read_check_json(options.compare.at(1));
+  const nn::SavedCheck first = nn::read_check_json(options.compare.at(0));
+  const nn::SavedCheck second = nn::read_check_json(options.compare.at(1));
   const nn::ReportComparison comparison = nn::compare_reports(first, second);
   console.out << comparison_table(comparison);
-  if (comparison.one_fails) {
-    throw Error("one of the reports has failures where the other one passes; see the rows above");
-  }
+  const auto found = std::ranges::find(comparison.differences, true, &nn::ReportDifference::counts);
+  if (found == comparison.differences.end()) return;
+  throw Error(fmt::format("{} of the differences count{}, the first: {}: {} in '{}', {} in '{}'",
+                          comparison.count(), comparison.count() == 1 ? "s" : "", found->what,
+                          found->first, options.compare.at(0), found->second,
+                          options.compare.at(1)));
 }
 
-void check_combination(const CheckCommandOptions& options) {
+// An option on the command line, and not only in the environment.
+bool is_given(const CLI::Option& option) {
+  if (option.count() == 0) return false;
+  const auto value = environment_variable(option.get_envname().c_str());
+  return option.get_envname().empty() || value != option.results().front();
+}
+
+void check_combination(const CLI::App& command, const CheckCommandOptions& options) {
   if (options.output) require_folder_of(*options.output, "--output");
-  if (!options.compare.empty() && (options.list || options.output || !options.filter.empty())) {
-    throw UsageError("--compare only reads two reports; leave out --list, --filter and --output");
+  if (options.list && options.format == "json") {
+    throw UsageError("--list prints a table only, as no row of it ran; leave out --format json");
+  }
+  if (options.compare.empty()) return;
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    if (name == "--compare" || !is_given(*option)) continue;
+    throw UsageError(fmt::format("--compare only reads two reports; leave out {}", name));
   }
 }
 
-void run_check(const CheckCommandOptions& options, Console& console) {
-  check_combination(options);
+void run_check(const CLI::App& command, const CheckCommandOptions& options, Console& console) {
+  check_combination(command, options);
   if (!options.compare.empty()) return compare(options, console);
   const InterruptGuard guard;
   std::vector<nn::DeviceReport> reports;
@@ -212,7 +215,7 @@ void add_check_command(CLI::App& app, Console& console) {
   command->add_option("--seed", options->seed, "Of the random inputs")
       ->capture_default_str()
       ->type_name("N");
-  command->callback([options, &console] { run_check(*options, console); });
+  command->callback([command, options, &console] { run_check(*command, *options, console); });
 }
 
 }  // namespace vktrain::app

@@ -69,9 +69,11 @@ std::string check_table(const nn::DeviceReport& report) {
     return text + fmt::format("skipped: {}\n", fmt::join(device.refused, "; "));
   }
   text += "\n" + rows_text(report) + "\n" + other_variants_text(report);
-  text += fmt::format("{} rows: {} passed, {} failed, {} skipped; {:.0f} s\n", report.rows.size(),
+  const std::size_t info = report.count(nn::CheckResult::info);
+  text += fmt::format("{} rows: {} passed, {} failed, {} skipped{}; {:.0f} s\n", report.rows.size(),
                       report.count(nn::CheckResult::pass), report.count(nn::CheckResult::fail),
-                      report.count(nn::CheckResult::skipped), report.seconds);
+                      report.count(nn::CheckResult::skipped),
+                      info == 0 ? "" : fmt::format(", {} info", info), report.seconds);
   for (const nn::CheckRow& row : report.rows) {
     if (row.result == nn::CheckResult::fail)
       text += fmt::format("FAIL {}\n  {}\n", row.name(), row.why);

@@ -11,18 +11,18 @@
 namespace vktrain::nn {
 namespace {
 
-CheckRow row_of(std::string operation) {
-  CheckRow row;
-  row.group = "device";
-  row.operation = std::move(operation);
-  row.cases = 1;
-  return row;
-}
-
 CheckRow skipped(CheckRow row, std::string why) {
   row.cases = 0;
   row.result = CheckResult::skipped;
   row.why = std::move(why);
+  return row;
+}
+
+CheckRow info(std::string operation, std::string what) {
+  CheckRow row = row_of("device", std::move(operation));
+  row.cases = 0;
+  row.result = CheckResult::info;
+  row.why = std::move(what);
   return row;
 }
 
@@ -31,36 +31,40 @@ std::string held_back(const runtime::DeviceProfile& used) {
 }
 
 CheckRow shuffles(const runtime::DeviceProfile& raw, const runtime::DeviceProfile& used) {
-  CheckRow row = row_of("subgroup shuffles");
+  CheckRow row = row_of("device", "subgroup shuffles");
   if (!raw.subgroup_shuffle) return skipped(std::move(row), "the device has none");
   row.why = fmt::format("subgroups of {}", raw.subgroup_size);
   if (used.subgroup_shuffle) {
     // Other devices are given no kernel with shuffles, so that theirs are not tested.
-    row.why += used.kind == runtime::DeviceKind::cpu ? ", which a test dispatch confirmed"
-                                                     : ", which kernels for GPUs do not use";
+    if (used.kind != runtime::DeviceKind::cpu) {
+      return info(row.operation, row.why + ", which kernels for GPUs do not use");
+    }
+    row.why += ", which a test dispatch confirmed";
+    row.result = CheckResult::pass;
     return row;
   }
   if (!used.limits.empty()) return skipped(std::move(row), held_back(used));
-  row.result = CheckResult::fail;
-  row.why += ", but a test dispatch got wrong results; kernels with shuffles are not used";
+  fail(row,
+       row.why + ", but a test dispatch got wrong results; kernels with shuffles are not used");
   return row;
 }
 
 CheckRow matrix_units(const runtime::DeviceProfile& raw, const runtime::DeviceProfile& used) {
-  CheckRow row = row_of("matrix units");
+  CheckRow row = row_of("device", "matrix units");
   if (raw.half_matrix[0] == 0) return skipped(std::move(row), "the device has none");
   if (used.half_matrix[0] == 0) return skipped(std::move(row), held_back(used));
-  row.why = fmt::format("{} x {} x {}, half floats with single sums", used.half_matrix[0],
-                        used.half_matrix[1], used.half_matrix[2]);
-  if (runtime::has_shader("gemm_matrix")) return row;
-  return skipped(std::move(row), "this program was built without their kernel");
+  if (!runtime::has_shader("gemm_matrix")) {
+    return skipped(std::move(row), "this program was built without their kernel");
+  }
+  // Rows of gemm check what they compute.
+  return info(row.operation,
+              fmt::format("{} x {} x {}, half floats with single sums", used.half_matrix[0],
+                          used.half_matrix[1], used.half_matrix[2]));
 }
 
 CheckRow texel_buffers(const runtime::DeviceProfile& used) {
-  CheckRow row = row_of("texel buffers");
-  row.why = fmt::format("up to {} texels, at multiples of {} bytes", used.max_texel_elements,
-                        used.texel_alignment);
-  return row;
+  return info("texel buffers", fmt::format("up to {} texels, at multiples of {} bytes",
+                                           used.max_texel_elements, used.texel_alignment));
 }
 
 struct Quirk {
@@ -75,13 +79,11 @@ constexpr std::array kQuirks = {
 };
 
 CheckRow quirks(const runtime::DeviceProfile& raw) {
-  CheckRow row = row_of("quirks of the driver");
+  std::string_view known = "none known";
   for (const Quirk& quirk : kQuirks) {
-    if (raw.driver_name != quirk.driver) continue;
-    row.why = quirk.text;
-    return row;
+    if (raw.driver_name == quirk.driver) known = quirk.text;
   }
-  return skipped(std::move(row), "none known");
+  return info("quirks of the driver", std::string(known));
 }
 
 }  // namespace

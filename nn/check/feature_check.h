@@ -1,6 +1,6 @@
 // Rows of `vktrain check` about optional features: which of those that kernels use the device has,
 // and what is known to be odd about its driver. A feature that is missing is a skipped row; one
-// that does not do what the device says of it fails.
+// that does not do what the device says of it fails; what is only told is info.
 #pragma once
 
 #include <vector>

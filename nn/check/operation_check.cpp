@@ -95,11 +95,6 @@ class Rows {
   std::map<std::pair<std::string, std::string>, std::size_t> index_;
 };
 
-void fail(CheckRow& row, const std::string& why) {
-  if (row.result != CheckResult::fail) row.why = why;
-  row.result = CheckResult::fail;
-}
-
 void add_discrepancy(CheckRow& row, const Discrepancy& d) {
   if (!row.error) row.error.emplace();
   Discrepancy worst;
@@ -352,9 +347,9 @@ std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptio
   }
   std::vector<CheckRow> all = wanted_rows(rows, options);
   for (CheckRow& row : all) {
-    if (row.cases > 0 || row.result != CheckResult::pass) continue;
-    row.result = CheckResult::skipped;
-    row.why = "no case with it could run, because other kernels failed";
+    if (row.result != CheckResult::not_run) continue;
+    row.result = row.cases > 0 ? CheckResult::pass : CheckResult::skipped;
+    if (row.cases == 0) row.why = "no case with it could run, because other kernels failed";
   }
   return all;
 }

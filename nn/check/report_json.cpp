@@ -39,6 +39,7 @@ Json device_object(const DeviceReport& report) {
                      {"passed", report.count(CheckResult::pass)},
                      {"failed", report.count(CheckResult::fail)},
                      {"skipped", report.count(CheckResult::skipped)},
+                     {"info", report.count(CheckResult::info)},
                      {"seconds", std::round(report.seconds)}};
   json["rows"] = Json::array();
   for (const CheckRow& row : report.rows) json["rows"].push_back(row_object(row));
@@ -52,13 +53,14 @@ double number(const Json& json) {
 }
 
 CheckResult result_of(const std::string& text) {
-  for (const CheckResult result : {CheckResult::pass, CheckResult::fail, CheckResult::skipped}) {
+  for (const CheckResult result : {CheckResult::pass, CheckResult::fail, CheckResult::skipped,
+                                   CheckResult::info, CheckResult::not_run}) {
     if (text == lower_case(result)) return result;
   }
-  throw Error(fmt::format("a row's result is \"{}\", expected pass, fail or skipped", text));
+  throw Error(fmt::format("a row's result is \"{}\", expected pass, fail, skipped or info", text));
 }
 
-CheckRow row_of(const Json& json) {
+CheckRow saved_row(const Json& json) {
   CheckRow row;
   json.at("group").get_to(row.group);
   json.at("operation").get_to(row.operation);
@@ -75,13 +77,19 @@ CheckRow row_of(const Json& json) {
   return row;
 }
 
+std::map<std::string, std::string> texts_of(const Json& json) {
+  std::map<std::string, std::string> texts;
+  for (const auto& [key, value] : json.items()) {
+    texts[key] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+  return texts;
+}
+
 SavedReport report_of(const Json& json) {
   SavedReport report;
-  for (const auto& [key, value] : json.at("device").items()) {
-    report.profile[key] = value.is_string() ? value.get<std::string>() : value.dump();
-  }
+  report.profile = texts_of(json.at("device"));
   json.at("device").at("name").get_to(report.device);
-  for (const Json& row : json.at("rows")) report.rows.push_back(row_of(row));
+  for (const Json& row : json.at("rows")) report.rows.push_back(saved_row(row));
   for (const auto& [name, losses] : json.at("losses").items()) {
     std::vector<double>& values = report.losses.emplace_back(name, std::vector<double>()).second;
     for (const Json& loss : losses) values.push_back(number(loss));
@@ -105,7 +113,7 @@ std::string check_json(const ProgramInfo& program, std::uint64_t seed,
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::vector<SavedReport> parse_check_json(const std::string& text, const std::string& subject) {
+SavedCheck parse_check_json(const std::string& text, const std::string& subject) {
   std::string problem;
   try {
     const Json json = Json::parse(text);
@@ -113,9 +121,11 @@ std::vector<SavedReport> parse_check_json(const std::string& text, const std::st
       throw Error(
           fmt::format("its schema is {}, expected \"{}\"", json.at("schema").dump(), kSchema));
     }
-    std::vector<SavedReport> reports;
-    for (const Json& device : json.at("devices")) reports.push_back(report_of(device));
-    return reports;
+    SavedCheck check;
+    check.program = texts_of(json.at("program"));
+    check.seed = json.at("seed").dump();
+    for (const Json& device : json.at("devices")) check.devices.push_back(report_of(device));
+    return check;
   } catch (const nlohmann::json::exception& error) {
     problem = error.what();
   } catch (const Error& error) {
@@ -126,7 +136,7 @@ std::vector<SavedReport> parse_check_json(const std::string& text, const std::st
       problem));
 }
 
-std::vector<SavedReport> read_check_json(const std::filesystem::path& file) {
+SavedCheck read_check_json(const std::filesystem::path& file) {
   return parse_check_json(read_text_file(file, kMostBytes), file.string());
 }
 

@@ -29,9 +29,16 @@ struct SavedReport {
   std::vector<std::pair<std::string, std::vector<double>>> losses;
 };
 
+// A document. All of it is text, too, but for its devices.
+struct SavedCheck {
+  std::map<std::string, std::string> program;  // "name", "version", "commit"
+  std::string seed;
+  std::vector<SavedReport> devices;
+};
+
 // Throws Error, naming the file and what is wrong, when it is no such document. `subject` is the
 // file's name in messages.
-std::vector<SavedReport> parse_check_json(const std::string& text, const std::string& subject);
-std::vector<SavedReport> read_check_json(const std::filesystem::path& file);
+SavedCheck parse_check_json(const std::string& text, const std::string& subject);
+SavedCheck read_check_json(const std::filesystem::path& file);
 
 }  // namespace vktrain::nn

@@ -120,12 +120,11 @@ double relative_error(double value, double reference) {
 // Of the losses: the step nearest to its limit, or furthest past it.
 void compare_losses(const TrainingCase& c, std::span<const double> losses, CheckRow& row) {
   if (losses.size() != c.known_losses.size()) {
-    row.result = CheckResult::fail;
-    row.why = fmt::format("{} losses instead of {}", losses.size(), c.known_losses.size());
-    return;
+    return fail(row, fmt::format("{} losses instead of {}", losses.size(), c.known_losses.size()));
   }
   row.error.emplace();
   double worst_share = -1;
+  std::size_t worst = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) {
     const double error = relative_error(losses[i], c.known_losses[i]);
     const double limit = i + 1 == losses.size() ? c.final_limit : kStepLimit;
@@ -134,26 +133,19 @@ void compare_losses(const TrainingCase& c, std::span<const double> losses, Check
     worst_share = error / limit;
     row.error->ulp = error / kUlp;
     row.error->limit_ulp = limit / kUlp;
-    if (worst_share <= 1) continue;
-    row.result = CheckResult::fail;
-    row.why = fmt::format("the loss of step {} is {:.8g} instead of {:.8g}", i + 1, losses[i],
-                          c.known_losses[i]);
+    worst = i;
   }
-  if (row.result == CheckResult::pass) {
-    row.why = fmt::format("final loss {:.6g}, known {:.6g}", losses.back(), c.known_losses.back());
+  if (worst_share > 1) {
+    return fail(row, fmt::format("the loss of step {} is {:.8g} instead of {:.8g}", worst + 1,
+                                 losses[worst], c.known_losses[worst]));
   }
+  row.why = fmt::format("final loss {:.6g}, known {:.6g}", losses.back(), c.known_losses.back());
 }
 
 struct TrainingRow {
   std::string operation;
   std::function<void(runtime::Device&, CheckRow&, DeviceReport&)> fill;
 };
-
-void require(CheckRow& row, bool good, std::string_view why) {
-  if (good) return;
-  row.result = CheckResult::fail;
-  row.why = why;
-}
 
 std::vector<TrainingRow> training_rows() {
   std::vector<TrainingRow> rows;
@@ -172,25 +164,19 @@ std::vector<TrainingRow> training_rows() {
     rows.push_back(
         {c.name + ", twice", [cases, &c](runtime::Device& device, CheckRow& row, DeviceReport&) {
            const Trained first = train(device, c, {3}), second = train(device, c, {3});
-           require(row, first.losses == second.losses && first.parameters == second.parameters,
-                   "the same training gives other bits the second time");
+           if (first.losses != second.losses || first.parameters != second.parameters) {
+             fail(row, "the same training gives other bits the second time");
+           }
          }});
     rows.push_back({c.name + ", two replicas",
                     [cases, &c](runtime::Device& device, CheckRow& row, DeviceReport&) {
                       const Trained both = train(device, c, {4, 3}), alone = train(device, c, {3});
-                      require(row, both.parameters.at(1) == alone.parameters.at(0),
-                              "a replica's parameters are not those of the training alone");
+                      if (both.parameters.at(1) != alone.parameters.at(0)) {
+                        fail(row, "a replica's parameters are not those of the training alone");
+                      }
                     }});
   }
   return rows;
-}
-
-CheckRow row_of(const TrainingRow& training) {
-  CheckRow row;
-  row.group = "training";
-  row.operation = training.operation;
-  row.cases = 1;
-  return row;
 }
 
 }  // namespace
@@ -211,7 +197,7 @@ std::vector<TrainingCase> training_cases() {
 std::vector<CheckRow> list_trainings(const CheckOptions& options) {
   std::vector<CheckRow> rows;
   for (const TrainingRow& training : training_rows()) {
-    CheckRow row = row_of(training);
+    CheckRow row = row_of("training", training.operation);
     if (options.wants(row)) rows.push_back(std::move(row));
   }
   return rows;
@@ -219,15 +205,10 @@ std::vector<CheckRow> list_trainings(const CheckOptions& options) {
 
 void check_trainings(runtime::Device& device, const CheckOptions& options, DeviceReport& report) {
   for (const TrainingRow& training : training_rows()) {
-    CheckRow row = row_of(training);
+    CheckRow row = row_of("training", training.operation);
     if (!options.wants(row)) continue;
     options.progress(row.operation);
-    try {
-      training.fill(device, row, report);
-    } catch (const std::exception& error) {
-      row.result = CheckResult::fail;
-      row.why = error.what();
-    }
+    run_row(row, [&] { training.fill(device, row, report); });
     report.rows.push_back(std::move(row));
   }
 }

@@ -32,8 +32,9 @@ TEST_F(Check, ReportIsATableThatEndsWithASum) {
   const CommandResult result = check({"--filter", "confusion matrix", "--validate"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.out.find("confusion matrix"), std::string::npos) << result.out;
-  EXPECT_NE(result.out.find("\n2 rows: 2 passed, 0 failed, 0 skipped\n"), std::string::npos)
+  EXPECT_NE(result.out.find("\n2 rows: 2 passed, 0 failed, 0 skipped; "), std::string::npos)
       << result.out;
+  EXPECT_TRUE(result.out.ends_with(" s\n")) << result.out;
   EXPECT_EQ(result.out.find("gemm"), std::string::npos);
 }
 
@@ -56,7 +57,7 @@ TEST_F(Check, ListShowsEveryRowWithoutRunningIt) {
   const CommandResult result = check({"--list"});
   EXPECT_EQ(result.code, 0) << result.err;
   for (const char* row : {"gemm nt", "conv2d weight gradient", "adamw", "convolutional, 30 steps",
-                          "long dispatch", "for "}) {
+                          "long dispatch", "texel buffers"}) {
     EXPECT_NE(result.out.find(row), std::string::npos) << row;
   }
 }
@@ -81,18 +82,49 @@ TEST_F(Check, ComparisonFailsWhereOneReportDoes) {
   const CommandResult result = run_command({"check", "--compare", "good.json", "bad.json"});
   EXPECT_EQ(result.code, 1);
   EXPECT_NE(result.out.find("operation: add  pass   FAIL"), std::string::npos) << result.out;
-  EXPECT_NE(result.err.find("one of the reports has failures"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("1 of the differences counts, the first: operation: add: pass in "
+                            "'good.json', FAIL in 'bad.json'"),
+            std::string::npos)
+      << result.err;
   EXPECT_EQ(run_command({"check", "--compare", "bad.json", "bad.json"}).code, 0);
+}
+
+TEST_F(Check, ComparisonFailsWhereARowIsMissing) {
+  write("all.json", report_with(nn::CheckResult::pass));
+  nn::DeviceReport more = report_with(nn::CheckResult::pass);
+  more.rows.push_back(nn::row_of("operation", "concat"));
+  more.rows[1].result = nn::CheckResult::pass;
+  write("more.json", more);
+  for (const auto& [a, b] : {std::pair("all.json", "more.json"), {"more.json", "all.json"}}) {
+    const CommandResult result = run_command({"check", "--compare", a, b});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_NE(result.err.find("the first: operation: concat: "), std::string::npos) << result.err;
+  }
+}
+
+TEST_F(Check, ComparisonTakesNoOtherOption) {
+  write("a.json", report_with(nn::CheckResult::pass));
+  const std::vector<std::vector<std::string>> options = {
+      {"--device", "0"},   {"--limits", "minimum"}, {"--format", "table"},
+      {"--filter", "add"}, {"--seed", "1"},         {"--list"},
+      {"--validate"},      {"--output", "b.json"},
+  };
+  for (const std::vector<std::string>& option : options) {
+    std::vector<std::string> arguments = {"check", "--compare", "a.json", "a.json"};
+    arguments.insert(arguments.end(), option.begin(), option.end());
+    expect_failure(run_command(arguments), 2, {"--compare only reads", "leave out " + option[0]});
+  }
 }
 
 TEST_F(Check, BadInputEndsInOneSentence) {
   expect_failure(check({"--format", "xml"}), 2, {"--format", "xml"});
   expect_failure(check({"--filter", "no such row"}), 2, {"--filter 'no such row'", "--list"});
   expect_failure(check({"--compare", "a.json"}), 2, {"--compare"});
-  expect_failure(check({"--compare", "a.json", "b.json", "--list"}), 2, {"--compare"});
-  expect_failure(check({"--compare", "a.json", "b.json"}), 1, {"a.json"});
+  expect_failure(check({"--list", "--format", "json"}), 2, {"--list", "--format json"});
+  expect_failure(run_command({"check", "--compare", "a.json", "b.json"}), 1, {"a.json"});
   write_file_atomically("a.json", "{}");
-  expect_failure(check({"--compare", "a.json", "a.json"}), 1, {"'a.json' is no report"});
+  expect_failure(run_command({"check", "--compare", "a.json", "a.json"}), 1,
+                 {"'a.json' is no report"});
   expect_failure(check({"--output", "none/a.json"}), 1, {"none"});
   expect_failure(run_command({"check", "--device", "no such device"}), 2, {"no such device"});
 }

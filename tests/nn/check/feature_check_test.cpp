@@ -29,7 +29,7 @@ TEST(FeatureCheckTest, WhatIsThereIsTold) {
   const CheckRow shuffles = row(example(), example(), "subgroup shuffles");
   EXPECT_EQ(shuffles.result, CheckResult::pass);
   EXPECT_EQ(shuffles.why, "subgroups of 8, which a test dispatch confirmed");
-  EXPECT_EQ(row(example(), example(), "quirks of the driver").result, CheckResult::pass);
+  EXPECT_EQ(row(example(), example(), "quirks of the driver").result, CheckResult::info);
 }
 
 TEST(FeatureCheckTest, WhatIsMissingIsSkipped) {
@@ -37,11 +37,23 @@ TEST(FeatureCheckTest, WhatIsMissingIsSkipped) {
   none.subgroup_shuffle = false;
   none.half_matrix = {};
   none.driver_name = "another";
-  for (const char* operation : {"subgroup shuffles", "matrix units", "quirks of the driver"}) {
+  for (const char* operation : {"subgroup shuffles", "matrix units"}) {
     const CheckRow skipped = row(none, none, operation);
     EXPECT_EQ(skipped.result, CheckResult::skipped) << operation;
     EXPECT_FALSE(skipped.why.empty()) << operation;
   }
+}
+
+TEST(FeatureCheckTest, WhatNothingTestedDoesNotPass) {
+  runtime::DeviceProfile gpu = example();
+  gpu.kind = runtime::DeviceKind::discrete;
+  gpu.driver_name = "another";
+  for (const char* operation : {"subgroup shuffles", "texel buffers", "quirks of the driver"}) {
+    const CheckRow told = row(gpu, gpu, operation);
+    EXPECT_EQ(told.result, CheckResult::info) << operation;
+    EXPECT_FALSE(told.why.empty()) << operation;
+  }
+  EXPECT_NE(row(gpu, gpu, "matrix units").result, CheckResult::pass);
 }
 
 // The device was opened and its test of shuffles failed.
