@@ -32,6 +32,7 @@ class FaultGuard {
   ScopedVariable device_select_{"NODEVICE_SELECT", "1"};
   ScopedVariable implicit_{"VK_LOADER_LAYERS_DISABLE", "~implicit~"};
   ScopedVariable validation_{"VKTRAIN_TEST_VALIDATION", "0"};
+  ScopedVariable limits_{"VKTRAIN_LIMITS", nullptr};  // faults are those of the driver as it is
 };
 
 // Fails the test when objects of the driver live or were destroyed wrongly.
