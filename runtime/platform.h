@@ -1,7 +1,7 @@
 // What operating systems do differently, declared once and defined in one file per system
-// (platform_posix.cpp, platform_windows.cpp); everything else in the program is the same everywhere.
-// Text of the system is UTF-8; names given to the program may be any bytes on POSIX systems, and must
-// be ASCII on Windows.
+// (platform_posix.cpp, platform_windows.cpp); everything else in the program is the same
+// everywhere. Text of the system is UTF-8; names given to the program may be any bytes on POSIX
+// systems, and must be ASCII on Windows.
 //
 // Functions that return bool or a FileDescriptor leave the reason of a failure in errno.
 #pragma once

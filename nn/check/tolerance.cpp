@@ -165,7 +165,8 @@ Tolerance of_update(ValueId output, const ReferenceMemory& memory) {
 Tolerance of_sum(const Operation& operation, const ReferenceMemory& memory) {
   const ValueId x = operation.inputs()[0], sum = operation.outputs()[0];
   const std::size_t terms = memory[x].size() / memory[sum].size();
-  return {.relative = 2, .absolute = 4 * std::sqrt(static_cast<double>(terms)) * largest(memory[x])};
+  return {.relative = 2,
+          .absolute = 4 * std::sqrt(static_cast<double>(terms)) * largest(memory[x])};
 }
 
 std::optional<Tolerance> of_product(const Operation& operation, ValueId output,

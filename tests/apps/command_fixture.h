@@ -1,7 +1,7 @@
 // Runs commands of the program in this process, in a folder of their own, on a small data set.
 //
-// VKTRAIN_TEST_DEVICE chooses the device (tests/support/test_device.h); the validation layer is on unless
-// VKTRAIN_TEST_VALIDATION=0, and a message of it is exit code 1.
+// VKTRAIN_TEST_DEVICE chooses the device (tests/support/test_device.h); the validation layer is on
+// unless VKTRAIN_TEST_VALIDATION=0, and a message of it is exit code 1.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -19,8 +19,7 @@ class Tune : public CommandTest {
  protected:
   void SetUp() override {
     CommandTest::SetUp();
-    cache_ =
-        std::make_unique<ScopedVariable>("VKTRAIN_CACHE_DIR", folder_.path() / "cache");
+    cache_ = std::make_unique<ScopedVariable>("VKTRAIN_CACHE_DIR", folder_.path() / "cache");
   }
 
   CommandResult train(const std::string& folder, const std::vector<std::string>& tuning) {

@@ -66,16 +66,16 @@ TEST(Floor, CollectsEveryReason) {
   profile.storage_alignment = 512;
   profile.max_push_constants = 127;
   profile.max_storage_buffers = 4;
-  EXPECT_THAT(refusal_reasons(profile, {1, 0, false, false}),
-              ElementsAre("Vulkan version: 1.0, 1.1 needed", "no compute queue",
-                          "no host-visible and coherent memory",
-                          "storage buffers a stage: 4, 8 needed",
-                          "bytes of shared memory: 16383, 16384 needed",
-                          "invocations a workgroup: 127, 128 needed",
-                          "bytes of push constants: 127, 128 needed",
-                          "invocations on a workgroup's first axis: 127, 128 needed",
-                          "workgroups on an axis: 65534, 65535 needed",
-                          "alignment of storage buffers: 512 bytes, at most 256 possible"));
+  EXPECT_THAT(
+      refusal_reasons(profile, {1, 0, false, false}),
+      ElementsAre("Vulkan version: 1.0, 1.1 needed", "no compute queue",
+                  "no host-visible and coherent memory", "storage buffers a stage: 4, 8 needed",
+                  "bytes of shared memory: 16383, 16384 needed",
+                  "invocations a workgroup: 127, 128 needed",
+                  "bytes of push constants: 127, 128 needed",
+                  "invocations on a workgroup's first axis: 127, 128 needed",
+                  "workgroups on an axis: 65534, 65535 needed",
+                  "alignment of storage buffers: 512 bytes, at most 256 possible"));
 }
 
 TEST(Floor, AcceptsLaterVersions) {
