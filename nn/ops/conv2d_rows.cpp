@@ -264,10 +264,12 @@ std::int64_t rows_of(const Conv2dSizes& s, const WeightTiles& tiles) {
 
 // The batch is split until there are about this many workgroups.
 constexpr std::int64_t kWantedGroups = 16;
+constexpr std::int64_t kMostTurns = 65535;  // llvmpipe ends a loop after so many, without a word
 
 std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles) {
   const std::int64_t rows = rows_of(s, tiles);
-  const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), 1, rows);
+  const std::int64_t least = divide_up(rows, kMostTurns);
+  const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), least, rows);
   return to_u32(divide_up(rows, divide_up(rows, wanted)));
 }
 
