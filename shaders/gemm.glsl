@@ -13,7 +13,7 @@ layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
 layout(set = 0, binding = 2, std430) buffer C { vec4 c[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { vec4 bias[]; };
 layout(set = 0, binding = 4, std430) readonly buffer Output { vec4 activation_output[]; };
-layout(set = 0, binding = 5, std430) buffer BiasGradient { float bias_gradient[]; };
+layout(set = 0, binding = 5, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 
 layout(push_constant, std430) uniform Push {
     uint m;
@@ -27,7 +27,7 @@ layout(push_constant, std430) uniform Push {
     uint c_replica;
     uint bias_replica;
     uint output_replica;
-    uint bias_gradient_replica;  // in elements
+    uint bias_gradient_replica;
     uint splits;
     uint k_per_split;
     uint split_stride;  // vec4 between two splits of one replica
@@ -47,9 +47,11 @@ layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by th
 layout(constant_id = 4) const uint MIXED = 0;  // operands are rounded to half floats
 #include "half.glsl"
 
-uint replica_number() { return gl_WorkGroupID.z / p.splits; }
-uint split_number() { return gl_WorkGroupID.z % p.splits; }
-uint c_base() { return replica_number() * p.c_replica + split_number() * p.split_stride; }
+// Before any branch, so that there is one division and not one a store: a CPU driver divides lane by
+// lane.
+uint replica_number = gl_WorkGroupID.z / p.splits;
+uint split_number = gl_WorkGroupID.z - replica_number * p.splits;
+uint c_base = replica_number * p.c_replica + split_number * p.split_stride;
 
 // What a kernel multiplies, of what it has read.
 vec4 operand_a(vec4 value) { return operand(value, p.a_scale); }
@@ -65,22 +67,22 @@ vec4 keep_below(vec4 value, uint first, uint end) {
 void store(uint row, uint column4, vec4 value) {
     if (row >= p.m || column4 * 4 >= p.n) return;
     if (MIXED != 0) value *= p.a_unscale;
-    if (ADD_BIAS != 0) value += bias[replica_number() * p.bias_replica + column4];
+    if (ADD_BIAS != 0) value += bias[replica_number * p.bias_replica + column4];
     value = activate(ACTIVATION, value, p.alpha);
     if (ACTIVATION_GRADIENT != 0) {
-        vec4 y = activation_output[replica_number() * p.output_replica + row * p.c_stride + column4];
+        vec4 y = activation_output[replica_number * p.output_replica + row * p.c_stride + column4];
         value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
     }
     value = keep_below(value, column4 * 4, p.n);
-    c[c_base() + row * p.c_stride + column4] = value;
+    c[c_base + row * p.c_stride + column4] = value;
 }
 
-// Writes the gradient of bias element `row`, behind the partial product where K is split. The
-// padding up to a whole vec4 becomes 0.
-void store_bias_gradient(uint row, float value) {
-    if (row >= (p.m + 3) / 4 * 4) return;
+// Writes the gradient of bias elements 4 row4 to 4 row4 + 3, behind the partial product where K is
+// split. The padding up to a whole vec4 becomes 0.
+void store_bias_gradient(uint row4, vec4 value) {
+    if (row4 * 4 >= p.m) return;
     if (MIXED != 0) value *= p.a_unscale;
-    uint base = replica_number() * p.bias_gradient_replica;
-    if (p.splits > 1) base += split_number() * p.split_stride * 4 + p.m * p.c_stride * 4;
-    bias_gradient[base + row] = row < p.m ? value : 0.0;
+    uint base = replica_number * p.bias_gradient_replica;
+    if (p.splits > 1) base += split_number * p.split_stride + p.m * p.c_stride;
+    bias_gradient[base + row4] = keep_below(value, row4 * 4, p.m);
 }

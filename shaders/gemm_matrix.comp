@@ -67,9 +67,9 @@ void main() {
     uint thread = gl_LocalInvocationID.x;
     uint row4 = gl_WorkGroupID.y * (TILE_M / 4);
     uint column4 = gl_WorkGroupID.x * (TILE_N / 4);
-    const Operand left = Operand(true, TRANSPOSE_A == 0, replica_number() * p.a_replica, p.a_stride,
+    const Operand left = Operand(true, TRANSPOSE_A == 0, replica_number * p.a_replica, p.a_stride,
                                  p.m, 4 * row4);
-    const Operand right = Operand(false, TRANSPOSE_B != 0, replica_number() * p.b_replica,
+    const Operand right = Operand(false, TRANSPOSE_B != 0, replica_number * p.b_replica,
                                   p.b_stride, p.n, 4 * column4);
     // Of the subgroup's matrices within the tile.
     uint first_row = gl_SubgroupID / SUBGROUPS_N * MATRICES_M * MATRIX_M;
@@ -83,10 +83,10 @@ void main() {
     vec4 a_sum = vec4(0.0);  // of the four lines that an invocation moves
     vec4 next_a[MOVES_A];
     vec4 next_b[MOVES_B];
-    uint end = min((split_number() + 1) * p.k_per_split, p.k);
+    uint end = min((split_number + 1) * p.k_per_split, p.k);
     bool first = true;
     // One turn more than there are tiles: a turn moves the next tile and multiplies the present one.
-    for (uint k0 = split_number() * p.k_per_split;; k0 += DEPTH) {
+    for (uint k0 = split_number * p.k_per_split;; k0 += DEPTH) {
         bool more = k0 < end;
         [[unroll]] for (uint i = 0; i < MOVES_A; ++i) {
             if (more) next_a[i] = fetch(left, TILE_M, i * THREADS + thread, k0, end);
@@ -155,8 +155,7 @@ void main() {
         if (thread < LINES4) {
             vec4 total = vec4(0.0);
             for (uint other = thread; other < THREADS; other += LINES4) total += a_sums[other];
-            [[unroll]] for (uint i = 0; i < 4; ++i)
-                store_bias_gradient(4 * (row4 + thread) + i, total[i]);
+            store_bias_gradient(row4 + thread, total);
         }
     }
 }

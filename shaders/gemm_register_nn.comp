@@ -11,9 +11,9 @@ void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
     uint column4 = 2 * (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     uint last4 = (p.n + 3) / 4 - 1;
-    uint a_base = replica_number() * p.a_replica;
-    uint b_left = replica_number() * p.b_replica + min(column4, last4);
-    uint b_right = replica_number() * p.b_replica + min(column4 + 1, last4);
+    uint a_base = replica_number * p.a_replica;
+    uint b_left = replica_number * p.b_replica + min(column4, last4);
+    uint b_right = replica_number * p.b_replica + min(column4 + 1, last4);
 
     vec4 left[ROWS];
     vec4 right[ROWS];

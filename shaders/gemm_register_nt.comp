@@ -7,7 +7,7 @@
 #include "gemm.glsl"
 #include "gemm_register.glsl"
 
-uint b_row(uint column) { return replica_number() * p.b_replica + min(column, p.n - 1) * p.b_stride; }
+uint b_row(uint column) { return replica_number * p.b_replica + min(column, p.n - 1) * p.b_stride; }
 
 // Four rows of B at four steps of K, as one vec4 a step.
 mat4 columns_of(uint row0, uint row1, uint row2, uint row3) {
@@ -17,7 +17,7 @@ mat4 columns_of(uint row0, uint row1, uint row2, uint row3) {
 void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
     uint column4 = 2 * (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
-    uint a_base = replica_number() * p.a_replica;
+    uint a_base = replica_number * p.a_replica;
     uint b_base[8];
     for (uint j = 0; j < 8; ++j) b_base[j] = b_row(column4 * 4 + j);
 

@@ -14,9 +14,9 @@ void main() {
     uint row0 = gl_WorkGroupID.y * ROWS;
     uint column4 = 2 * (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     uint last4 = (p.n + 3) / 4 - 1;
-    uint a_base = replica_number() * p.a_replica;
-    uint b_left = replica_number() * p.b_replica + min(column4, last4);
-    uint b_right = replica_number() * p.b_replica + min(column4 + 1, last4);
+    uint a_base = replica_number * p.a_replica;
+    uint b_left = replica_number * p.b_replica + min(column4, last4);
+    uint b_right = replica_number * p.b_replica + min(column4 + 1, last4);
 
     vec4 left[ROWS];
     vec4 right[ROWS];
@@ -26,7 +26,7 @@ void main() {
         right[i] = vec4(0.0);
     }
     for (uint i = 0; i < ROWS4; ++i) a_sum[i] = vec4(0.0);
-    uint begin = split_number() * p.k_per_split;
+    uint begin = split_number * p.k_per_split;
     uint end = min(begin + p.k_per_split, p.k);
     uint k = begin;
     // Four steps of K at a time: a sum stays in a register for four products.
@@ -68,6 +68,6 @@ void main() {
         store(row0 + i, column4 + 1, right[i]);
     }
     if (p.sum_a != 0 && column4 == 0) {
-        for (uint i = 0; i < ROWS; ++i) store_bias_gradient(row0 + i, a_sum[i / 4][i % 4]);
+        for (uint i4 = 0; i4 < ROWS4; ++i4) store_bias_gradient(row0 / 4 + i4, a_sum[i4]);
     }
 }

@@ -6,7 +6,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-layout(constant_id = 5) const uint ROWS = 16;  // 8, 16 or 32
+layout(constant_id = 5) const uint ROWS = 16;  // a multiple of 4
 
 layout(set = 0, binding = 8) uniform samplerBuffer a_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer b_texels;
@@ -14,7 +14,8 @@ vec4 load_a(uint i) { return operand_a(texelFetch(a_texels, int(i))); }
 vec4 load_b(uint i) { return operand_b(texelFetch(b_texels, int(i))); }
 
 const uint LANES = 8;
-const uint LOADS = ROWS / LANES;  // vec4 of A that a lane loads for four steps of K
+// vec4 of A that a lane loads for four steps of K; what is past ROWS is not used.
+const uint LOADS = (ROWS + LANES - 1) / LANES;
 
 uint lane() { return gl_LocalInvocationID.x; }
 // Workgroups that follow each other share their columns of B, which stay in a core's cache.

@@ -8,13 +8,13 @@
 
 void main() {
     uint last4 = (p.n + 3) / 4 - 1;
-    uint b_base = replica_number() * p.b_replica;
+    uint b_base = replica_number * p.b_replica;
     uint b_left = b_base + min(first_column4(), last4);
     uint b_right = b_base + min(first_column4() + 1, last4);
     uint a_row[LOADS];
     [[unroll]] for (uint j = 0; j < LOADS; ++j) {
         uint row = min(first_row() + j * LANES + lane(), p.m - 1);
-        a_row[j] = replica_number() * p.a_replica + row * p.a_stride;
+        a_row[j] = replica_number * p.a_replica + row * p.a_stride;
     }
     clear_sums();
     for (uint k = 0; k < p.k; k += 4) {

@@ -12,10 +12,10 @@ const uint ROWS4 = ROWS / 4;
 
 void main() {
     uint last4 = (p.n + 3) / 4 - 1;
-    uint b_base = replica_number() * p.b_replica;
+    uint b_base = replica_number * p.b_replica;
     uint b_left = b_base + min(first_column4(), last4);
     uint b_right = b_base + min(first_column4() + 1, last4);
-    uint begin = split_number() * p.k_per_split;
+    uint begin = split_number * p.k_per_split;
     uint end = min(begin + p.k_per_split, p.k);
     uint a_step[LOADS];
     uint a_column[LOADS];
@@ -23,7 +23,7 @@ void main() {
     [[unroll]] for (uint j = 0; j < LOADS; ++j) {
         uint q = j * LANES + lane();
         a_step[j] = q / ROWS4;
-        a_column[j] = replica_number() * p.a_replica + min(first_row() / 4 + q % ROWS4, p.a_stride - 1);
+        a_column[j] = replica_number * p.a_replica + min(first_row() / 4 + q % ROWS4, p.a_stride - 1);
         a_sum[j] = vec4(0.0);
     }
     clear_sums();
@@ -54,17 +54,17 @@ void main() {
         }
     }
     store_sums();
-    vec4 total[ROWS4];
+    // Lane i4 keeps the sums of rows 4 i4 to 4 i4 + 3.
+    vec4 total = vec4(0.0);
     [[unroll]] for (uint i4 = 0; i4 < ROWS4; ++i4) {
-        total[i4] = vec4(0.0);
+        vec4 sum = vec4(0.0);
         [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
             uint q = kk * ROWS4 + i4;
-            total[i4] += subgroupShuffle(a_sum[q / LANES], q % LANES);
+            sum += subgroupShuffle(a_sum[q / LANES], q % LANES);
         }
+        if (lane() == i4) total = sum;
     }
-    if (p.sum_a != 0 && first_column4() == 0) {
-        [[unroll]] for (uint i = 0; i < ROWS; ++i) {
-            store_bias_gradient(first_row() + i, total[i / 4][i % 4]);
-        }
+    if (p.sum_a != 0 && gl_WorkGroupID.y == 0 && lane() < ROWS4) {
+        store_bias_gradient(first_row() / 4 + lane(), total);
     }
 }

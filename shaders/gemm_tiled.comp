@@ -51,9 +51,9 @@ void main() {
     uint my_column4 = thread % THREADS_N;
     uint row4 = gl_WorkGroupID.y * (TILE_M / 4);
     uint column4 = gl_WorkGroupID.x * (TILE_N / 4);
-    const Operand left = Operand(true, TRANSPOSE_A == 0, replica_number() * p.a_replica, p.a_stride,
+    const Operand left = Operand(true, TRANSPOSE_A == 0, replica_number * p.a_replica, p.a_stride,
                                  p.m, 4 * row4);
-    const Operand right = Operand(false, TRANSPOSE_B != 0, replica_number() * p.b_replica,
+    const Operand right = Operand(false, TRANSPOSE_B != 0, replica_number * p.b_replica,
                                   p.b_stride, p.n, 4 * column4);
     bool sum_a = TRANSPOSE_A != 0 && p.sum_a != 0 && gl_WorkGroupID.x == 0;
 
@@ -63,8 +63,8 @@ void main() {
     vec4 next_b[MOVES_B];
     [[unroll]] for (uint i = 0; i < RESULTS_M * BLOCKS_N; ++i) sum[i] = vec4(0.0);
     [[unroll]] for (uint i = 0; i < BLOCKS_M; ++i) a_sum[i] = vec4(0.0);
-    uint end = min((split_number() + 1) * p.k_per_split, p.k);
-    uint k0 = split_number() * p.k_per_split;
+    uint end = min((split_number + 1) * p.k_per_split, p.k);
+    uint k0 = split_number * p.k_per_split;
     uint slot = 0;
     bool first = true;
     // One turn more than there are tiles: a turn moves the next tile and multiplies the present one.
@@ -117,8 +117,7 @@ void main() {
             store(row, column4 + my_column4 + j * THREADS_N, sum[i * BLOCKS_N + j]);
     }
     if (sum_a && my_column4 == 0) {
-        [[unroll]] for (uint i = 0; i < RESULTS_M; ++i)
-            store_bias_gradient(4 * (row4 + my_row4 + i / 4 * THREADS_M) + i % 4,
-                                a_sum[i / 4][i % 4]);
+        [[unroll]] for (uint i4 = 0; i4 < BLOCKS_M; ++i4)
+            store_bias_gradient(row4 + my_row4 + i4 * THREADS_M, a_sum[i4]);
     }
 }

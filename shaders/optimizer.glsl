@@ -12,8 +12,6 @@ layout(constant_id = 1) const bool PENALTIES = false;
 
 layout(std430, set = 0, binding = 0) buffer Parameters { vec4 parameters[]; };
 layout(std430, set = 0, binding = 2) readonly buffer State { StepState step_state; };
-layout(std430, set = 0, binding = 3) readonly buffer Table { StepTableEntry step_table[]; };
-layout(std430, set = 0, binding = 4) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
 layout(std430, set = 0, binding = 5) buffer Partials { float penalty_partials[]; };
 layout(std430, set = 0, binding = 6) buffer Slot0 { vec4 slot0[]; };
 layout(std430, set = 0, binding = 7) buffer Slot1 { vec4 slot1[]; };
@@ -22,18 +20,30 @@ layout(std430, set = 0, binding = 7) buffer Slot1 { vec4 slot1[]; };
 #ifdef TEXELS
 layout(set = 0, binding = 8) uniform samplerBuffer parameter_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer gradient_texels;
+layout(set = 0, binding = 11) uniform samplerBuffer table_texels;
+layout(set = 0, binding = 12) uniform samplerBuffer hyper_texels;
 layout(set = 0, binding = 14) uniform samplerBuffer slot0_texels;
 layout(set = 0, binding = 15) uniform samplerBuffer slot1_texels;
 vec4 load_parameters(uint i) { return texelFetch(parameter_texels, int(i)); }
 vec4 load_gradients(uint i) { return texelFetch(gradient_texels, int(i)); }
 vec4 load_slot0(uint i) { return texelFetch(slot0_texels, int(i)); }
 vec4 load_slot1(uint i) { return texelFetch(slot1_texels, int(i)); }
+StepTableEntry load_entry(uint i) { return texelFetch(table_texels, int(i)); }
+Hyperparameters load_hyper(uint i) {
+    int first = int(i * HYPERPARAMETER_TEXELS);
+    return of_texels(texelFetch(hyper_texels, first), texelFetch(hyper_texels, first + 1),
+                     texelFetch(hyper_texels, first + 2));
+}
 #else
 layout(std430, set = 0, binding = 1) readonly buffer Gradients { vec4 gradients[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Table { StepTableEntry step_table[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
 vec4 load_parameters(uint i) { return parameters[i]; }
 vec4 load_gradients(uint i) { return gradients[i]; }
 vec4 load_slot0(uint i) { return slot0[i]; }
 vec4 load_slot1(uint i) { return slot1[i]; }
+StepTableEntry load_entry(uint i) { return step_table[i]; }
+Hyperparameters load_hyper(uint i) { return hyperparameters[i]; }
 #endif
 
 layout(push_constant) uniform Push {
@@ -67,8 +77,8 @@ void write_penalty(float penalty) {
 }
 
 void main() {
-    entry = step_table[replica() * push.table_stride + step_state.step_in_epoch];
-    hyper = hyperparameters[replica() * push.hyperparameter_stride];
+    entry = load_entry(replica() * push.table_stride + step_state.step_in_epoch);
+    hyper = load_hyper(replica() * push.hyperparameter_stride);
     uint base = replica() * push.vectors;
     uint first = group_index() * gl_WorkGroupSize.x * push.vectors_per_invocation +
                  gl_LocalInvocationID.x;

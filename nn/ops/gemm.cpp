@@ -195,7 +195,7 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
       .c_replica = sum.result_replica(l) / 4,
       .bias_replica = replica_of(bias) / 4,
       .output_replica = replica_of(output) / 4,
-      .bias_gradient_replica = sum.vector_replica(l),
+      .bias_gradient_replica = sum.vector_replica(l) / 4,
       .splits = variant.splits,
       .k_per_split = to_u32(variant.k_per_split),
       .split_stride = variant.splits > 1 ? to_u32(sum.split_elements / 4) : 0,

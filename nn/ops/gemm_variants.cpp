@@ -55,25 +55,55 @@ GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t 
   return variant;
 }
 
+// The same with 8 x `columns`, whose lanes share B.
+GemmVariant transposed_variant(const GemmSizes& sizes, std::int64_t columns) {
+  return {.name = fmt::format("shuffle 8x{} transposed", columns),
+          .shader = "gemm_shuffle_nt",
+          .workgroup = kShuffleLanes,
+          .tile_rows = 64,
+          .tile_columns = columns,
+          .k_per_split = sizes.k,
+          .transposed = true};
+}
+
 // A subgroup is a workgroup.
 bool can_shuffle(const runtime::DeviceProfile& device) {
   return reads_texels(device) && device.subgroup_shuffle && device.subgroup_size == kShuffleLanes;
 }
 
-// The larger tile does more per load (on lavapipe a row costs about 1, 0.75 and 0.64 in tiles of 8,
-// 16 and 32) and wastes more where it reaches past M.
+// The larger tile does more per load and wastes more where it reaches past the matrix; the cost is
+// that of a row of C on lavapipe 22.3 in tiles that reach nowhere past it, the mean of the three
+// forms. More are not offered: the tuner measures every candidate.
+struct ShuffleTile {
+  std::int64_t rows;
+  double row_cost;
+};
+constexpr ShuffleTile kShuffleTiles[] = {{32, 0.75}, {24, 0.76}, {20, 0.80}, {16, 0.83}, {8, 1.0}};
+constexpr std::size_t kShuffleCandidates = 3;
+
 std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes) {
-  struct Tile {
+  struct Candidate {
     std::int64_t rows;
-    double row_cost;
+    bool transposed;
+    double cost;
   };
-  std::vector<Tile> tiles = {{32, 0.64}, {16, 0.75}, {8, 1.0}};
-  const auto cost = [&sizes](const Tile& tile) {
-    return static_cast<double>(round_up(sizes.m, tile.rows)) * tile.row_cost;
+  std::vector<Candidate> candidates;
+  const auto add = [&candidates](const ShuffleTile& tile, std::int64_t across, std::int64_t along,
+                                 bool transposed) {
+    const auto area = static_cast<double>(round_up(across, tile.rows) * round_up(along, 64));
+    candidates.push_back({tile.rows, transposed, area * tile.row_cost});
   };
-  std::ranges::stable_sort(tiles, {}, cost);
+  for (const ShuffleTile& tile : kShuffleTiles) add(tile, sizes.m, sizes.n, false);
+  if (form == GemmForm::nt) {
+    for (const ShuffleTile& tile : kShuffleTiles) add(tile, sizes.n, sizes.m, true);
+  }
+  std::ranges::stable_sort(candidates, {}, &Candidate::cost);
+  candidates.resize(std::min(candidates.size(), kShuffleCandidates));
   std::vector<GemmVariant> variants;
-  for (const Tile& tile : tiles) variants.push_back(shuffle_variant(form, sizes, tile.rows));
+  for (const Candidate& candidate : candidates) {
+    variants.push_back(candidate.transposed ? transposed_variant(sizes, candidate.rows)
+                                            : shuffle_variant(form, sizes, candidate.rows));
+  }
   return variants;
 }
 
@@ -258,7 +288,8 @@ std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm f
     constants.push_back(form == GemmForm::nt ? 1 : 0);
     constants.insert(constants.end(), variant.constants.begin(), variant.constants.end());
   } else if (variant.shader.starts_with("gemm_shuffle")) {
-    constants.push_back(static_cast<std::uint32_t>(variant.tile_rows));
+    constants.push_back(to_word(variant.transposed ? variant.tile_columns : variant.tile_rows));
+    if (form == GemmForm::nt) constants.push_back(variant.transposed ? 1 : 0);
   }
   return constants;
 }

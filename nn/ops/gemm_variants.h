@@ -25,6 +25,7 @@ struct GemmVariant {
   bool rows_first = false;   // workgroups count down the rows of C (x), then along its columns (y)
   std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
+  bool transposed = false;  // "shuffle" kernels: the lanes lie along the rows of C
   // Far slower here than the others, which are not on every device: taken where those fail.
   bool last_resort = false;
   std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 7 on
