@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "apps/vktrain/bench_output.h"
+#include "apps/vktrain/device_session.h"
 #include "apps/vktrain/experiments.h"
 #include "nn/training/planned_kernels.h"
 #include "runtime/error.h"
@@ -26,6 +27,7 @@ struct KernelsArguments {
   std::vector<std::string> experiments;
   std::vector<std::int64_t> batch_sizes;
   std::string device = "auto";
+  std::string limits;
   std::string format = "table";
   bool all = false;
   bool fail_on_spills = false;
@@ -160,6 +162,7 @@ void run_kernels(const KernelsArguments& arguments, Console& console) {
   const BenchFormat format = parse_bench_format(arguments.format);
   runtime::DeviceOptions options;
   options.selector = arguments.device;
+  if (!arguments.limits.empty()) options.limits = runtime::read_limits(arguments.limits);
   options.pipeline_cache = false;
   options.pipeline_statistics = true;
   const std::unique_ptr<runtime::Device> device = runtime::Device::open(options);
@@ -199,6 +202,7 @@ void add_kernels_command(CLI::App& app, Console& console) {
   command->add_option("--device", arguments->device, "auto, an index, or a part of the name")
       ->capture_default_str()
       ->type_name("DEVICE");
+  add_limits_option(*command, arguments->limits);
   command->add_flag("--all", arguments->all,
                     "Also the kernels that only --tune might choose on this device");
   command->add_flag("--fail-on-spills", arguments->fail_on_spills,

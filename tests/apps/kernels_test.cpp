@@ -40,6 +40,14 @@ TEST_F(KernelsCommand, NamesWhatATrainingNeeds) {
   }
 }
 
+// The floor has no texel buffers of the size that some kernels need, nor shuffles.
+TEST_F(KernelsCommand, LimitsChooseOtherKernels) {
+  for (const auto& [kernel, row] : rows({"a-fcn-100k", "--all", "--limits", "minimum"})) {
+    EXPECT_EQ(kernel.find("_texels"), std::string::npos) << kernel;
+    EXPECT_EQ(kernel.find("shuffle"), std::string::npos) << kernel;
+  }
+}
+
 TEST_F(KernelsCommand, AllAddsCandidatesAndKeepsWhatIsChosen) {
   const Rows chosen = rows({"a-fcn-50k"});
   const Rows all = rows({"a-fcn-50k", "--all"});
