@@ -41,6 +41,10 @@ struct DeviceProfile {
   std::uint64_t max_texel_elements = 0;  // of a texel buffer
   std::uint64_t texel_alignment = 0;
   std::uint64_t max_allocation = 0;
+  // Turns that the loops of an invocation take together before the driver ends them, without a word
+  // and whatever is left to do (runtime/driver_quirks.h); 0: no limit is known. A loop's last turn,
+  // which only finds its end, counts.
+  std::uint32_t max_loop_turns = 0;
   std::uint64_t memory = 0;  // of the largest device-local heap
   bool timestamps = false;
   double timestamp_period = 0;  // nanoseconds a tick

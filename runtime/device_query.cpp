@@ -7,6 +7,7 @@
 
 #include "runtime/cooperative_matrix.h"
 #include "runtime/device_list.h"
+#include "runtime/driver_quirks.h"
 #include "runtime/logical_device.h"
 
 namespace vktrain::runtime {
@@ -96,6 +97,7 @@ void copy_properties2(const Instance& instance, VkPhysicalDevice physical, Devic
   }
   profile.half_matrix = query_half_matrix(instance, physical, extensions);
   profile.driver_name = driver.driverName;
+  profile.max_loop_turns = quirk_of(profile.driver_name).max_loop_turns;
   profile.driver_info = driver.driverInfo;
 }
 

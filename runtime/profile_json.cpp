@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "runtime/driver_quirks.h"
 #include "runtime/error.h"
 
 namespace vktrain::runtime {
@@ -117,6 +118,9 @@ DeviceProfile read_own(const Node& node) {
   node.at("max_texel_elements").read(profile.max_texel_elements);
   node.at("texel_alignment").read(profile.texel_alignment);
   node.at("max_allocation").read(profile.max_allocation);
+  // Nor of the limit that a driver has without telling it.
+  profile.max_loop_turns = quirk_of(profile.driver_name).max_loop_turns;
+  if (node.has("max_loop_turns")) node.at("max_loop_turns").read(profile.max_loop_turns);
   node.at("memory").read(profile.memory);
   profile.timestamps = node.at("timestamps").boolean();
   profile.timestamp_period = node.at("timestamp_period").real();
@@ -222,6 +226,7 @@ DeviceProfile read_foreign(const Node& properties, const Node& structures) {
   profile.memory = ~std::uint64_t{0};  // the forms tell of it in too many ways
   read_properties(properties, profile);
   read_chain(structures, profile);
+  profile.max_loop_turns = quirk_of(profile.driver_name).max_loop_turns;
   return profile;
 }
 
@@ -302,6 +307,7 @@ Json profile_object(const DeviceProfile& d) {
   json["max_texel_elements"] = d.max_texel_elements;
   json["texel_alignment"] = d.texel_alignment;
   json["max_allocation"] = d.max_allocation;
+  json["max_loop_turns"] = d.max_loop_turns;
   json["memory"] = d.memory;
   json["timestamps"] = d.timestamps;
   json["timestamp_period"] = d.timestamp_period;

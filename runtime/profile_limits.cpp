@@ -32,6 +32,11 @@ void lower(Number& value, Number limit) {
   value = std::min(value, limit);
 }
 
+// Where 0 means that there is none.
+void lower_known(std::uint32_t& value, std::uint32_t limit) {
+  if (limit != 0) value = value == 0 ? limit : std::min(value, limit);
+}
+
 // Alignments are powers of two, so that the larger one is a multiple of the other.
 void raise(std::uint64_t& value, std::uint64_t limit) { value = std::max(value, limit); }
 
@@ -48,6 +53,7 @@ void clamp_sizes(DeviceProfile& device, const DeviceProfile& limits) {
   lower(device.max_texel_elements, limits.max_texel_elements);
   lower(device.max_allocation, limits.max_allocation);
   lower(device.memory, limits.memory);
+  lower_known(device.max_loop_turns, limits.max_loop_turns);
   raise(device.storage_alignment, limits.storage_alignment);
   raise(device.texel_alignment, limits.texel_alignment);
 }

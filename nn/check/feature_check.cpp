@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <string>
 #include <string_view>
 
+#include "runtime/driver_quirks.h"
 #include "runtime/kernel.h"
 
 namespace vktrain::nn {
@@ -67,23 +67,9 @@ CheckRow texel_buffers(const runtime::DeviceProfile& used) {
                                            used.max_texel_elements, used.texel_alignment));
 }
 
-struct Quirk {
-  std::string_view driver, text;
-};
-
-constexpr std::array kQuirks = {
-    Quirk{"llvmpipe",
-          "kernels compile in their first dispatch, and the pipeline cache does not keep them: "
-          "nothing is measured before it ran once"},
-    Quirk{"SwiftShader driver", "a kernel with many branches takes seconds to compile"},
-};
-
 CheckRow quirks(const runtime::DeviceProfile& raw) {
-  std::string_view known = "none known";
-  for (const Quirk& quirk : kQuirks) {
-    if (raw.driver_name == quirk.driver) known = quirk.text;
-  }
-  return info("quirks of the driver", std::string(known));
+  const std::string_view known = runtime::quirk_of(raw.driver_name).text;
+  return info("quirks of the driver", std::string(known.empty() ? "none known" : known));
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ DeviceProfile large() {
   profile.max_texel_elements = 1u << 27;
   profile.texel_alignment = 64;
   profile.max_allocation = std::uint64_t{1} << 33;
+  profile.max_loop_turns = 70000;
   profile.memory = std::uint64_t{1} << 34;
   profile.timestamps = true;
   profile.timestamp_period = 52.083;
@@ -82,6 +83,7 @@ TEST(ProfileLimits, TheMinimumIsWhatVulkanGuarantees) {
   EXPECT_EQ(clamped.max_texel_elements, 65536u);
   EXPECT_EQ(clamped.texel_alignment, 256u);
   EXPECT_EQ(clamped.max_allocation, 1073741824u);
+  EXPECT_EQ(clamped.max_loop_turns, 70000u);  // Vulkan knows no such limit
   EXPECT_EQ(clamped.subgroup_size, 0u);
   EXPECT_FALSE(clamped.subgroup_shuffle);
   EXPECT_FALSE(clamped.timestamps);
@@ -106,6 +108,21 @@ TEST(ProfileLimits, ALimitNeverAddsAnything) {
   EXPECT_EQ(clamped.storage_alignment, 512u);
   EXPECT_FALSE(clamped.timestamps);
   EXPECT_EQ(profile_object(clamp(large(), no_limits())), profile_object(large()));
+}
+
+// 0: none is known.
+TEST(ProfileLimits, TheLowerLimitOfLoopsWins) {
+  const auto clamped = [](std::uint32_t own, std::uint32_t limit) {
+    DeviceProfile device = large(), other = large();
+    device.max_loop_turns = own;
+    other.max_loop_turns = limit;
+    return clamp(device, {other, true}).max_loop_turns;
+  };
+  EXPECT_EQ(clamped(100, 0), 100u);
+  EXPECT_EQ(clamped(0, 100), 100u);
+  EXPECT_EQ(clamped(100, 200), 100u);
+  EXPECT_EQ(clamped(200, 100), 100u);
+  EXPECT_EQ(clamped(0, 0), 0u);
 }
 
 TEST(ProfileLimits, OnlyTheChoicesAreTakenOver) {
@@ -194,6 +211,23 @@ TEST(ProfileJson, OwnProfilesSurviveTheRoundTrip) {
   }
 }
 
+// Reports that older versions wrote, and files of others, do not tell it.
+TEST(ProfileJson, KnowsTheLoopLimitOfADriver) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "device.json").string();
+  Json own = profile_object(large());
+  own["name"] = "Some CPU";  // in UTF-8
+  own["driver"] = "llvmpipe";
+  write_text(file, own.dump());
+  EXPECT_EQ(read_profile(file, std::nullopt).max_loop_turns, 70000u);
+  own.erase("max_loop_turns");
+  write_text(file, own.dump());
+  EXPECT_EQ(read_profile(file, std::nullopt).max_loop_turns, 65535u);
+  own["driver"] = "another";
+  write_text(file, own.dump());
+  EXPECT_EQ(read_profile(file, std::nullopt).max_loop_turns, 0u);
+}
+
 Json vulkan_limits() {
   return {{"maxComputeSharedMemorySize", 49152},
           {"maxComputeWorkGroupCount", {65535, 65534, 65533}},
@@ -233,7 +267,7 @@ TEST(ProfileJson, ReadsVulkaninfo) {
       {"VkPhysicalDeviceProperties", vulkan_properties("VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU")},
       {"VkPhysicalDeviceMaintenance3Properties", {{"maxMemoryAllocationSize", 5000000000}}},
       {"VkPhysicalDeviceMaintenance4Properties", {{"maxBufferSize", 4000000000}}},
-      {"VkPhysicalDeviceDriverProperties", {{"driverName", "nv"}, {"driverInfo", "5"}}},
+      {"VkPhysicalDeviceDriverProperties", {{"driverName", "llvmpipe"}, {"driverInfo", "5"}}},
       {"VkPhysicalDeviceSubgroupProperties",
        {{"subgroupSize", 32},
         {"supportedStages", {"VK_SHADER_STAGE_COMPUTE_BIT"}},
@@ -243,7 +277,8 @@ TEST(ProfileJson, ReadsVulkaninfo) {
   const DeviceProfile profile = read_profile(file, std::nullopt);
   expect_some_gpu(profile);
   EXPECT_EQ(profile.max_allocation, 4000000000u);
-  EXPECT_EQ(profile.driver_name, "nv");
+  EXPECT_EQ(profile.driver_name, "llvmpipe");
+  EXPECT_EQ(profile.max_loop_turns, 65535u);
   EXPECT_EQ(profile.subgroup_size, 32u);
   EXPECT_TRUE(profile.subgroup_shuffle);
 
