@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "nn/loop_turns.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -71,6 +72,13 @@ std::array<std::uint32_t, 3> Lowering::groups_for(std::int64_t items,
 }
 
 void Lowering::dispatch(PlannedDispatch dispatch) {
+  if (!within_loop_limit(dispatch.turns, *device_)) {
+    throw Error(
+        fmt::format("{}: the loops of its kernel {} take up to {} turns for a batch of {}, but {} "
+                    "ends loops after {} turns, whatever is left to do; {}",
+                    dispatch.label, dispatch.shader, dispatch.turns, batch_, device_->name,
+                    device_->max_loop_turns, dispatch.for_fewer_turns));
+  }
   dispatch.groups[2] *= replicas_;
   dispatch.flops *= replicas_;
   dispatch.bytes *= replicas_;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -49,6 +50,10 @@ struct PlannedDispatch {
   std::array<std::uint32_t, 3> groups{1, 1, 1};
   double flops = 0;  // of one replica
   double bytes = 0;
+  // Turns that the loops of an invocation take at most (nn/loop_turns.h), where they depend on
+  // sizes, and what a user can do for fewer.
+  std::int64_t turns = 0;
+  std::string_view for_fewer_turns = "use a smaller batch size";
 };
 
 class Lowering {
@@ -81,6 +86,7 @@ class Lowering {
   // would pass the device's limit. Shaders recover the index with group_index() of common.glsl.
   std::array<std::uint32_t, 3> groups_for(std::int64_t items, std::int64_t per_group) const;
 
+  // Throws Error where the device would end a loop of it before its work is done.
   void dispatch(PlannedDispatch dispatch);
 
   // Which of a question's candidates does the work: the tuned one, else the first. The question is

@@ -21,8 +21,10 @@ void main() {
         left[i] = vec4(0.0);
         right[i] = vec4(0.0);
     }
-    uint whole = p.k / 4;
-    for (uint k = 0; k < whole; ++k) {
+    uint begin = split_number * p.k_per_split;
+    uint end = min(begin + p.k_per_split, p.k);
+    uint whole = end / 4;
+    for (uint k = begin / 4; k < whole; ++k) {
         vec4 l[4];
         vec4 r[4];
         for (uint kk = 0; kk < 4; ++kk) {
@@ -37,7 +39,7 @@ void main() {
             }
         }
     }
-    for (uint k = 4 * whole; k < p.k; ++k) {
+    for (uint k = 4 * whole; k < end; ++k) {
         vec4 l = load_b(b_left + k * p.b_stride);
         vec4 r = load_b(b_right + k * p.b_stride);
         for (uint i = 0; i < ROWS; ++i) {

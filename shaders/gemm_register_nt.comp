@@ -28,7 +28,9 @@ void main() {
         right[i] = vec4(0.0);
     }
     // Padding of B's rows is zero, so whole vec4 of K are right also where K is no multiple of 4.
-    for (uint k = 0; k < p.a_stride; ++k) {
+    uint begin4 = split_number * p.k_per_split / 4;
+    uint end4 = min(begin4 + p.k_per_split / 4, p.a_stride);
+    for (uint k = begin4; k < end4; ++k) {
         mat4 l = columns_of(b_base[0] + k, b_base[1] + k, b_base[2] + k, b_base[3] + k);
         mat4 r = columns_of(b_base[4] + k, b_base[5] + k, b_base[6] + k, b_base[7] + k);
         for (uint i = 0; i < ROWS; ++i) {

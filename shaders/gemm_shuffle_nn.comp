@@ -16,17 +16,19 @@ void main() {
         uint row = min(first_row() + j * LANES + lane(), p.m - 1);
         a_row[j] = replica_number * p.a_replica + row * p.a_stride;
     }
+    uint begin = split_number * p.k_per_split;
+    uint end = min(begin + p.k_per_split, p.k);
     clear_sums();
-    for (uint k = 0; k < p.k; k += 4) {
+    for (uint k = begin; k < end; k += 4) {
         vec4 l[4];
         vec4 r[4];
         [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
-            uint b_row = min(k + kk, p.k - 1) * p.b_stride;
+            uint b_row = min(k + kk, end - 1) * p.b_stride;
             l[kk] = load_b(b_left + b_row);
             r[kk] = load_b(b_right + b_row);
         }
         vec4 mine[LOADS];
-        [[unroll]] for (uint j = 0; j < LOADS; ++j) mine[j] = keep_below(load_a(a_row[j] + k / 4), k, p.k);
+        [[unroll]] for (uint j = 0; j < LOADS; ++j) mine[j] = keep_below(load_a(a_row[j] + k / 4), k, end);
         [[unroll]] for (uint i = 0; i < ROWS; ++i) {
             vec4 x = subgroupShuffle(mine[i / LANES], i % LANES);
             [[unroll]] for (uint kk = 0; kk < 4; ++kk) {

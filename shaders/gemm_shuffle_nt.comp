@@ -45,7 +45,9 @@ void main() {
     clear_sums();
     // Padding of A's rows is finite and that of B's is zero, so whole vec4 of K are right also where
     // K is no multiple of 4.
-    for (uint k4 = 0; k4 < p.a_stride; ++k4) {
+    uint begin4 = split_number * p.k_per_split / 4;
+    uint end4 = min(begin4 + p.k_per_split / 4, p.a_stride);
+    for (uint k4 = begin4; k4 < end4; ++k4) {
         mat4 l = columns_of(own[0] + k4, own[1] + k4, own[2] + k4, own[3] + k4);
         mat4 r = columns_of(own[4] + k4, own[5] + k4, own[6] + k4, own[7] + k4);
         vec4 mine[LOADS];

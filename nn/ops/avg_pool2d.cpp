@@ -63,6 +63,7 @@ void AvgPool2d::lower(Lowering& l) const {
   d.push =
       push_bytes(Pool2dForwardPush{to_u32(size / 4), l.replica_stride(x()), l.replica_stride(y())});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
+  set_forward_turns(d, sizes_);
   d.flops = static_cast<double>(size) * kernel_size(sizes_);
   d.bytes = bytes_of(l.layout(x()).size() + size);
   l.dispatch(std::move(d));
@@ -82,6 +83,7 @@ void AvgPool2dBackward::lower(Lowering& l) const {
   d.push = push_bytes(
       Pool2dBackwardPush{to_u32(size / 4), l.replica_stride(dy()), l.replica_stride(dx())});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
+  set_backward_turns(d, sizes_);
   d.flops = 2.0 * static_cast<double>(windows) * kernel_size(sizes_);
   d.bytes = bytes_of(size + windows);
   l.dispatch(std::move(d));

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/differentiate.h"
+#include "nn/loop_turns.h"
 #include "nn/lowering.h"
 #include "nn/ops/batch_norm2d.h"
 #include "nn/ops/column_tile.h"
@@ -36,6 +37,20 @@ struct BackwardPush {
   std::uint32_t dx_replica, dweight_replica, dbias_replica;
   float epsilon;
 };
+
+// The kernels of images take matrices, too, as planes of one value: in parts, so that they are for
+// those with more rows than loops may have turns.
+bool in_parts(const Lowering& l, ValueId x, const LoopTurns& turns) {
+  return l.graph().value(x).shape.rank() == 4 ||
+         !within_loop_limit(turns.of(l.layout(x).rows), l.device());
+}
+
+// Of a kernel for matrices that walks over the rows `walks` times, and adds up `sums` times what
+// its lanes have.
+LoopTurns row_turns(const Lowering& l, std::int64_t walks, std::int64_t sums) {
+  const std::int64_t lanes = column_tile::row_lanes(column_tile::workgroup(l.device()));
+  return {.step = lanes, .per_step = walks, .others = walks + sums * (lanes + 1)};
+}
 
 // [batch, C] or [batch, C, H, W]
 bool has_channels(const Shape& shape) { return shape.rank() == 2 || shape.rank() == 4; }
@@ -181,7 +196,8 @@ void BatchNormEval::differentiate(Differentiator& differentiator) const {
 
 void BatchNormTrain::lower(Lowering& l) const {
   check_batch(l.graph().value(x()).shape.with_batch(l.batch()), label);
-  if (l.graph().value(x()).shape.rank() == 4) return batch_norm2d::lower(*this, l);
+  const LoopTurns turns = row_turns(l, 3, 2);
+  if (in_parts(l, x(), turns)) return batch_norm2d::lower(*this, l);
   const Layout layout = l.layout(x());
   const auto n = static_cast<double>(layout.rows);
   PlannedDispatch d;
@@ -210,6 +226,7 @@ void BatchNormTrain::lower(Lowering& l) const {
                                   .momentum = static_cast<float>(options_.momentum),
                                   .unbias = static_cast<float>(n / (n - 1))});
   d.groups = {column_tile::column_groups(layout), 1, 1};
+  d.turns = turns.of(layout.rows);
   d.flops = 10.0 * static_cast<double>(layout.size());
   d.bytes = bytes_of(2 * layout.size() + 9 * layout.row_stride);
   l.dispatch(std::move(d));
@@ -255,6 +272,7 @@ void BatchNormEval::lower(Lowering& l) const {
                                .y_replica = l.replica_stride(y()) / 4,
                                .epsilon = static_cast<float>(options_.epsilon)});
   d.groups = column_tile::elementwise_groups(layout, workgroup);
+  d.turns = column_tile::row_turns(layout.rows, d.groups[1], workgroup);
   d.flops = 3.0 * static_cast<double>(layout.size());
   d.bytes = bytes_of(2 * layout.size() + 4 * layout.row_stride);
   l.dispatch(std::move(d));
@@ -285,7 +303,8 @@ void BatchNormEval::reference(ReferenceMemory& memory) const {
 }
 
 void BatchNormBackward::lower(Lowering& l) const {
-  if (l.graph().value(x()).shape.rank() == 4) return batch_norm2d::lower(*this, l);
+  const LoopTurns turns = row_turns(l, 2, 1);
+  if (in_parts(l, x(), turns)) return batch_norm2d::lower(*this, l);
   const Layout layout = l.layout(x());
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm backward", label);
@@ -306,6 +325,7 @@ void BatchNormBackward::lower(Lowering& l) const {
                                    .dbias_replica = l.replica_stride(dbias()) / 4,
                                    .epsilon = static_cast<float>(options_.epsilon)});
   d.groups = {column_tile::column_groups(layout), 1, 1};
+  d.turns = turns.of(layout.rows);
   d.flops = 11.0 * static_cast<double>(layout.size());
   d.bytes = bytes_of(3 * layout.size() + 6 * layout.row_stride);
   l.dispatch(std::move(d));

@@ -54,6 +54,8 @@ struct BackwardPush {
 // Parts of the statistics: anchor, offset and sum of squares.
 constexpr std::int64_t kQuantities = 3;
 
+constexpr std::int64_t kAnchorRows = 8;  // that make the anchor, as in the shader
+
 Normalisation normalisation(const Lowering& l, const Planes& planes, ValueId mean, ValueId scale,
                             const BatchNormOptions& options) {
   return {planes, l.replica_stride(mean), l.replica_stride(scale),
@@ -64,6 +66,7 @@ void partial(const BatchNormTrain& norm, Lowering& l, const Planes& planes, std:
   const std::int64_t size = kQuantities * planes.part_size();
   PlannedDispatch d = plane_walk::walk(planes, "batch_norm2d_partial");
   d.label = fmt::format("{} batch_norm partial statistics", norm.label);
+  d.turns += kAnchorRows;
   d.bindings = {l.read(norm.x()), l.scratch_binding(parts, Access::write)};
   d.push = push_bytes(
       PartialPush{planes, l.replica_stride(norm.x()) / 4, plane_walk::scratch_stride(size) / 4});
@@ -76,7 +79,7 @@ void statistics(const BatchNormTrain& norm, Lowering& l, const Planes& planes,
                 std::uint32_t parts) {
   const std::int64_t size = kQuantities * planes.part_size();
   const double n = planes.values();
-  PlannedDispatch d = plane_walk::per_channel(l, planes, "batch_norm2d_statistics");
+  PlannedDispatch d = plane_walk::per_channel(l, planes, "batch_norm2d_statistics", 2);
   d.label = fmt::format("{} batch_norm statistics", norm.label);
   d.bindings = {l.scratch_binding(parts, Access::read), l.read_write(norm.running_mean()),
                 l.read_write(norm.running_var()), l.write(norm.mean()), l.write(norm.inv_std())};

@@ -48,6 +48,9 @@ PlannedDispatch sum_pass(const Layout& layout, std::int64_t chunk_rows, PlannedB
       push_bytes(SumPush{to_u32(layout.rows), to_u32(layout.columns), to_u32(layout.row_stride / 4),
                          to_u32(chunk_rows), from_replica / 4, to_replica / 4});
   d.groups = {column_tile::column_groups(layout), to_u32(chunks), 1};
+  // And a loop over what the row lanes have.
+  d.turns =
+      column_tile::row_turns(chunk_rows, 1, workgroup) + column_tile::row_lanes(workgroup) + 1;
   d.flops = static_cast<double>(layout.size());
   d.bytes = bytes_of(layout.size() + chunks * layout.row_stride);
   return d;
@@ -102,6 +105,7 @@ void BiasAdd::lower(Lowering& l) const {
     d.push = push_bytes(BiasPush{to_u32(layout.rows), to_u32(layout.row_stride / 4), x_replica / 4,
                                  bias_replica / 4, y_replica / 4});
     d.groups = column_tile::elementwise_groups(layout, workgroup);
+    d.turns = column_tile::row_turns(layout.rows, d.groups[1], workgroup);
   }
   d.label = fmt::format("{} bias_add", label);
   d.bindings = {l.read(x()), l.read(bias()), l.write(y())};

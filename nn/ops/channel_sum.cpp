@@ -44,7 +44,7 @@ void ChannelSum::reference(ReferenceMemory& memory) const {
 
 void sum_channel_parts(Lowering& l, const plane_walk::Planes& planes, std::uint32_t parts,
                        ValueId sum, std::string label) {
-  PlannedDispatch d = plane_walk::per_channel(l, planes, "channel_sum_finish");
+  PlannedDispatch d = plane_walk::per_channel(l, planes, "channel_sum_finish", 1);
   d.label = std::move(label);
   d.bindings = {l.scratch_binding(parts, runtime::Access::read), l.write(sum)};
   d.push = push_bytes(FinishPush{planes, plane_walk::scratch_stride(planes.part_size()) / 4,

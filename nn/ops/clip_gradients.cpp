@@ -53,17 +53,21 @@ void ClipGradients::lower(Lowering& l) const {
   const bool by_norm = limits_.norm > 0;
   const std::uint32_t scratch = by_norm ? l.scratch(partials) : 0;
   const auto dispatch = [&](std::string_view pass, std::int64_t groups) {
+    const std::int64_t vectors_per_invocation = divide_up(vectors, groups * kElementwiseWorkgroup);
     PlannedDispatch d;
     d.label = fmt::format("{} {}", label, pass);
     d.constants = {kElementwiseWorkgroup, limits_.value > 0 ? 1u : 0u, by_norm ? 1u : 0u};
-    d.push = push_bytes(ClipPush{
-        .vectors = to_u32(vectors),
-        .vectors_per_invocation = to_u32(divide_up(vectors, groups * kElementwiseWorkgroup)),
-        .partials = to_u32(partials),
-        .partials_replica = to_u32(round_up(partials, kAlignmentElements)),
-        .value = static_cast<float>(limits_.value),
-        .norm = static_cast<float>(limits_.norm)});
+    d.push = push_bytes(ClipPush{.vectors = to_u32(vectors),
+                                 .vectors_per_invocation = to_u32(vectors_per_invocation),
+                                 .partials = to_u32(partials),
+                                 .partials_replica = to_u32(round_up(partials, kAlignmentElements)),
+                                 .value = static_cast<float>(limits_.value),
+                                 .norm = static_cast<float>(limits_.norm)});
     d.groups = l.groups_for(groups, 1);
+    // Over the vectors, the partial sums, and what the lanes have.
+    d.turns = vectors_per_invocation + 1;
+    if (by_norm) d.turns += divide_up(partials, kElementwiseWorkgroup) + kElementwiseWorkgroup + 2;
+    d.for_fewer_turns = "use a smaller model";
     d.flops = 8.0 * static_cast<double>(vectors);
     return d;
   };

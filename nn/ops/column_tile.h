@@ -21,6 +21,13 @@ inline std::uint32_t workgroup(const runtime::DeviceProfile& device) {
   return device.kind == runtime::DeviceKind::cpu ? 64 : 128;
 }
 
+inline std::uint32_t row_lanes(std::uint32_t workgroup) { return workgroup / kColumnLanes; }
+
+// Turns of an invocation's loop over its share of the rows that `row_groups` workgroups have.
+inline std::int64_t row_turns(std::int64_t rows, std::int64_t row_groups, std::uint32_t workgroup) {
+  return divide_up(rows, row_groups * row_lanes(workgroup)) + 1;
+}
+
 inline std::uint32_t column_groups(const Layout& layout) {
   return static_cast<std::uint32_t>(divide_up(layout.row_stride / 4, kColumnLanes));
 }

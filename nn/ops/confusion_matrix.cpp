@@ -48,6 +48,8 @@ void CountConfusion::lower(Lowering& l) const {
                                   .labels_replica = l.replica_stride(labels()),
                                   .counts_replica = l.replica_stride(counts())});
   dispatch.groups = l.groups_for(layout.rows, kWorkgroup);
+  dispatch.turns = layout.row_stride / 4 * (1 + 4 + 1) + 1;  // a loop over four in each turn
+  dispatch.for_fewer_turns = "use fewer classes";
   dispatch.flops = static_cast<double>(layout.size());
   dispatch.bytes = bytes_of(layout.size() + 2 * layout.rows);
   l.dispatch(std::move(dispatch));

@@ -67,6 +67,7 @@ PlannedDispatch dispatch_of(const Lowering& l, std::string_view label, const Con
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
   d.constants.insert(d.constants.end(), grid.constants.begin(), grid.constants.end());
   d.groups = l.groups_for(grid.workgroups, 1);
+  d.turns = grid.turns;
   d.flops = conv2d_flops(s);
   return d;
 }
@@ -82,6 +83,7 @@ void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, con
   const bool bias = o.bias != kNoValue;
   PlannedDispatch d = dispatch_of(l, fmt::format("{} conv2d", label), s, grid, bias, false);
   d.constants[2] = static_cast<std::uint32_t>(o.activation.kind);
+  d.for_fewer_turns = kForFewerTurns;
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {l.read(o.x), l.read(o.weight), l.write(o.y), l.read(bias ? o.bias : o.x),
                 l.read(o.x)};
@@ -98,6 +100,7 @@ void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, con
   const bool derivative = o.gradient_output != kNoValue;
   PlannedDispatch d =
       dispatch_of(l, fmt::format("{} conv2d data gradient", label), s, grid, false, true);
+  d.for_fewer_turns = kForFewerTurns;
   if (derivative) d.constants[3] = static_cast<std::uint32_t>(o.gradient_activation.kind);
   d.bindings = {l.read(o.dy), l.read(o.weight), l.write(o.dx), l.read(o.dy),
                 l.read(derivative ? o.gradient_output : o.dy)};

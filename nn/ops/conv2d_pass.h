@@ -20,6 +20,7 @@ struct Conv2dGrid {
   // Terms of the weight gradient's sum for each split; all of them in one: no second pass.
   std::int64_t terms = 1;
   std::int64_t per_split = 1;
+  std::int64_t turns = 0;  // PlannedDispatch::turns
   // Matrix product of a group of channels; 0 where the kernel makes none.
   std::int64_t m = 0, n = 0, k = 0, row_tiles = 0;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "nn/loop_turns.h"
 #include "nn/ops/conv2d_pass.h"
 #include "nn/ops/conv2d_variants.h"
 #include "nn/ops/split_sum.h"
@@ -198,6 +199,8 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
+  d.turns = pass.source_channels * s.window.kernel.height + 1;  // all other loops are unrolled
+  d.for_fewer_turns = kForFewerTurns;
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(pass.source).size() + l.layout(pass.result).size());
   l.dispatch(std::move(d));
@@ -264,11 +267,12 @@ std::int64_t rows_of(const Conv2dSizes& s, const WeightTiles& tiles) {
 
 // The batch is split until there are about this many workgroups.
 constexpr std::int64_t kWantedGroups = 16;
-constexpr std::int64_t kMostTurns = 65535;  // llvmpipe ends a loop after so many, without a word
+constexpr LoopTurns kRowTurns = {};  // all other loops are unrolled
 
-std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles) {
+std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles,
+                          const runtime::DeviceProfile& device) {
   const std::int64_t rows = rows_of(s, tiles);
-  const std::int64_t least = divide_up(rows, kMostTurns);
+  const std::int64_t least = divide_up(rows, kRowTurns.most_terms(device));
   const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), least, rows);
   return to_u32(divide_up(rows, divide_up(rows, wanted)));
 }
@@ -361,7 +365,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o) {
   const WeightTiles tiles = tile_weights(s);
-  const std::uint32_t splits = split_batch(s, tiles);
+  const std::uint32_t splits = split_batch(s, tiles, l.device());
   const SplitSum sum = make_split_sum(l, o.dweight, o.dbias, splits);
   const RowTiles& row = tiles.row;
   const bool whole = row.tiles == 1;
@@ -385,6 +389,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
   d.groups = l.groups_for(tiles.count(s), 1);
   d.groups[2] = splits;
+  d.turns = kRowTurns.of(divide_up(rows_of(s, tiles), splits));
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(o.dy).size() + l.layout(o.x).size());
   l.dispatch(std::move(d));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "nn/loop_turns.h"
 #include "nn/ops/conv2d_pass.h"
 
 namespace vktrain::nn::conv2d_tiled {
@@ -30,6 +31,15 @@ constexpr bool shares_evenly(const Conv2dTiling& t) {
          t.rows * kDepth % t.invocations() == 0 && t.columns * kDepth % t.invocations() == 0;
 }
 static_assert(std::ranges::all_of(kTilings, shares_evenly));
+
+// Over K: a turn has a loop over the tile's depth, and one that gathers a column of it (forward and
+// data gradient). At the end come loops over the padding behind an image or a bias gradient.
+LoopTurns turns_over_k(const Conv2dTiling& t, Conv2dPass pass) {
+  const std::int64_t gathers =
+      pass == Conv2dPass::weight_gradient ? 0 : t.columns * kDepth / t.invocations() + 1;
+  const std::int64_t blocks = t.result_columns / 4;
+  return {.step = kDepth, .per_step = 1 + gathers + kDepth + 1, .others = 1 + blocks * 4 * 4};
+}
 
 std::int64_t taps(const Conv2dSizes& s) { return s.window.kernel.height * s.window.kernel.width; }
 
@@ -78,6 +88,7 @@ Conv2dGrid grid_of(Conv2dPass pass, const Conv2dSizes& s, const Conv2dTiling& t)
           .workgroups = workgroups(t, p, s),
           .terms = p.k,
           .per_split = p.k,
+          .turns = turns_over_k(t, pass).of(p.k),
           .m = p.m,
           .n = p.n,
           .k = p.k,
@@ -120,7 +131,10 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o, const Conv2dTiling& tiling) {
   Conv2dGrid grid = grid_of(Conv2dPass::weight_gradient, s, tiling);
   const std::int64_t wanted = std::max<std::int64_t>(1, kWantedGroups / grid.workgroups);
-  grid.per_split = round_up(std::max(divide_up(grid.k, wanted), kLeastDepth), kDepth);
+  const LoopTurns turns = turns_over_k(tiling, Conv2dPass::weight_gradient);
+  grid.per_split = std::min(round_up(std::max(divide_up(grid.k, wanted), kLeastDepth), kDepth),
+                            turns.most_terms(l.device()));
+  grid.turns = turns.of(grid.per_split);
   lower_conv2d(l, label, s, grid, o);
 }
 

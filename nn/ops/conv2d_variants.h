@@ -88,6 +88,9 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dWeightGradientOperands& o);
 }  // namespace conv2d_depthwise
 
+// PlannedDispatch::for_fewer_turns of the passes that sum over channels and the kernel.
+inline constexpr std::string_view kForFewerTurns = "use fewer channels or a smaller kernel";
+
 // Multiply-adds of one pass over the batch, times 2.
 double conv2d_flops(const Conv2dSizes& sizes);
 

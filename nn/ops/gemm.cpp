@@ -207,6 +207,7 @@ void Gemm::lower_product(Lowering& l, const GemmSizes& sizes, const GemmVariant&
   product.groups = {to_u32(divide_up(sizes.n, variant.tile_columns)),
                     to_u32(divide_up(sizes.m, variant.tile_rows)), variant.splits};
   if (variant.rows_first) std::swap(product.groups[0], product.groups[1]);
+  product.turns = variant.turns.of(variant.k_per_split);
   product.flops = flops_of(sizes);
   product.bytes = bytes_of(la.size() + lb.size() + sum.split_elements * variant.splits);
   l.dispatch(std::move(product));

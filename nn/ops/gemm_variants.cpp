@@ -15,55 +15,68 @@ namespace {
 // K is split until the product has about this many workgroups.
 constexpr std::int64_t kCpuGroups = 8;
 constexpr std::int64_t kGpuGroups = 256;
+constexpr std::int64_t kNoGroups = 0;     // no more than loops need
 constexpr std::int64_t kLeastDepth = 64;  // of K per split
+constexpr std::int64_t kSplitUnit = 16;   // splits begin at multiples of it
 constexpr std::uint32_t kShuffleLanes = 8;
 
 std::uint32_t to_word(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
-void split_k(GemmVariant& variant, const GemmSizes& sizes, std::int64_t wanted_groups) {
+void split_k(GemmVariant& variant, const GemmSizes& sizes, std::int64_t wanted_groups,
+             const runtime::DeviceProfile& device) {
   const std::int64_t tiles =
       divide_up(sizes.m, variant.tile_rows) * divide_up(sizes.n, variant.tile_columns);
-  const std::int64_t most = std::max<std::int64_t>(1, sizes.k / kLeastDepth);
-  const std::int64_t wanted = std::clamp<std::int64_t>(wanted_groups / tiles, 1, most);
-  variant.k_per_split = round_up(divide_up(sizes.k, wanted), 16);
+  // Aligned kernels take whole steps, past the end of a split, too.
+  const std::int64_t unit = std::max(kSplitUnit, variant.turns.step);
+  const std::int64_t deepest = std::max<std::int64_t>(1, variant.turns.most_terms(device) / unit);
+  const std::int64_t least = divide_up(sizes.k, deepest * unit);
+  const std::int64_t most = std::max(least, sizes.k / kLeastDepth);
+  const std::int64_t wanted = std::clamp<std::int64_t>(wanted_groups / tiles, least, most);
+  variant.k_per_split = round_up(divide_up(sizes.k, wanted), unit);
   variant.splits = static_cast<std::uint32_t>(divide_up(sizes.k, variant.k_per_split));
   if (variant.splits > 1) variant.name += fmt::format(" split {}", variant.splits);
 }
 
-GemmVariant register_variant(GemmForm form, const GemmSizes& sizes) {
+GemmVariant register_variant(GemmForm form, const GemmSizes& sizes,
+                             const runtime::DeviceProfile& device) {
   // One subgroup a workgroup: more would only add a loop around it.
   GemmVariant variant = {.name = "register 16x8",
                          .shader = fmt::format("gemm_register_{}", to_string(form)),
                          .workgroup = 8,
                          .tile_rows = 16,
                          .tile_columns = 64,
-                         .k_per_split = sizes.k};
-  if (form == GemmForm::tn) split_k(variant, sizes, kCpuGroups);
+                         // And a loop over what is left of the last step.
+                         .turns = {.step = 4, .others = 1 + 4}};
+  split_k(variant, sizes, form == GemmForm::tn ? kCpuGroups : kNoGroups, device);
   return variant;
 }
 
 // Register tiles of `rows` x 8 whose lanes share A by shuffles.
-GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t rows) {
+GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t rows,
+                            const runtime::DeviceProfile& device) {
   GemmVariant variant = {.name = fmt::format("shuffle {}x8", rows),
                          .shader = fmt::format("gemm_shuffle_{}", to_string(form)),
                          .workgroup = kShuffleLanes,
                          .tile_rows = rows,
                          .tile_columns = 64,
                          .rows_first = true,
-                         .k_per_split = sizes.k};
-  if (form == GemmForm::tn) split_k(variant, sizes, kCpuGroups);
+                         .turns = {.step = 4}};
+  split_k(variant, sizes, form == GemmForm::tn ? kCpuGroups : kNoGroups, device);
   return variant;
 }
 
 // The same with 8 x `columns`, whose lanes share B.
-GemmVariant transposed_variant(const GemmSizes& sizes, std::int64_t columns) {
-  return {.name = fmt::format("shuffle 8x{} transposed", columns),
-          .shader = "gemm_shuffle_nt",
-          .workgroup = kShuffleLanes,
-          .tile_rows = 64,
-          .tile_columns = columns,
-          .k_per_split = sizes.k,
-          .transposed = true};
+GemmVariant transposed_variant(const GemmSizes& sizes, std::int64_t columns,
+                               const runtime::DeviceProfile& device) {
+  GemmVariant variant = {.name = fmt::format("shuffle 8x{} transposed", columns),
+                         .shader = "gemm_shuffle_nt",
+                         .workgroup = kShuffleLanes,
+                         .tile_rows = 64,
+                         .tile_columns = columns,
+                         .transposed = true,
+                         .turns = {.step = 4}};
+  split_k(variant, sizes, kNoGroups, device);
+  return variant;
 }
 
 // A subgroup is a workgroup.
@@ -81,7 +94,8 @@ struct ShuffleTile {
 constexpr ShuffleTile kShuffleTiles[] = {{32, 0.75}, {24, 0.76}, {20, 0.80}, {16, 0.83}, {8, 1.0}};
 constexpr std::size_t kShuffleCandidates = 3;
 
-std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes) {
+std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes,
+                                          const runtime::DeviceProfile& device) {
   struct Candidate {
     std::int64_t rows;
     bool transposed;
@@ -101,8 +115,8 @@ std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes)
   candidates.resize(std::min(candidates.size(), kShuffleCandidates));
   std::vector<GemmVariant> variants;
   for (const Candidate& candidate : candidates) {
-    variants.push_back(candidate.transposed ? transposed_variant(sizes, candidate.rows)
-                                            : shuffle_variant(form, sizes, candidate.rows));
+    variants.push_back(candidate.transposed ? transposed_variant(sizes, candidate.rows, device)
+                                            : shuffle_variant(form, sizes, candidate.rows, device));
   }
   return variants;
 }
@@ -149,7 +163,8 @@ constexpr bool shares_evenly(const Tiling& tiling) {
 }
 static_assert(std::ranges::all_of(kTilings, shares_evenly));
 
-GemmVariant tiled_variant(const Tiling& tiling, const GemmSizes& sizes, bool split) {
+GemmVariant tiled_variant(const Tiling& tiling, const GemmSizes& sizes, bool split,
+                          const runtime::DeviceProfile& device) {
   const bool aligned = tiling.aligned(sizes);
   GemmVariant variant = {
       .name = fmt::format("tiled {}x{} by {}x{}{}", tiling.rows, tiling.columns, tiling.result_rows,
@@ -158,10 +173,11 @@ GemmVariant tiled_variant(const Tiling& tiling, const GemmSizes& sizes, bool spl
       .workgroup = tiling.invocations(),
       .tile_rows = tiling.rows,
       .tile_columns = tiling.columns,
-      .k_per_split = sizes.k,
+      // A turn has a loop over its depth. There is one turn more than there are tiles.
+      .turns = {.step = tiling.depth, .per_step = tiling.depth + 2},
       .constants = {to_word(tiling.rows), to_word(tiling.columns), tiling.result_rows,
                     tiling.result_columns, tiling.depth, aligned ? 1u : 0u}};
-  if (split) split_k(variant, sizes, kGpuGroups);
+  split_k(variant, sizes, split ? kGpuGroups : kNoGroups, device);
   return variant;
 }
 
@@ -173,14 +189,14 @@ std::vector<GemmVariant> tiled_variants(const GemmSizes& sizes,
   for (const Tiling& tiling : kTilings) {
     // The smallest one is within the limits that Vulkan guarantees.
     if (!tiling.fits(device) && &tiling != std::end(kTilings) - 1) continue;
-    GemmVariant whole = tiled_variant(tiling, sizes, false);
+    GemmVariant whole = tiled_variant(tiling, sizes, false, device);
     if (tiling.workgroups(sizes) >= kGpuGroups / 2) {
       enough.push_back(std::move(whole));
       continue;
     }
     few.insert(few.begin(), std::move(whole));
-    GemmVariant parts = tiled_variant(tiling, sizes, true);
-    if (parts.splits > 1) split.insert(split.begin(), std::move(parts));
+    GemmVariant parts = tiled_variant(tiling, sizes, true, device);
+    if (parts.splits > few.front().splits) split.insert(split.begin(), std::move(parts));
   }
   enough.insert(enough.end(), split.begin(), split.end());
   enough.insert(enough.end(), few.begin(), few.end());
@@ -197,6 +213,13 @@ struct MatrixTiling {
   std::int64_t side;
   std::uint32_t invocations;
 
+  // One turn more than there are tiles, the loops that write the results, and the one that adds up
+  // the sums of A.
+  LoopTurns turns() const {
+    const std::int64_t a_matrix = divide_up(m * n / 4, invocations / (kSubgroups * kSubgroups)) + 1;
+    return {.step = kDepth,
+            .others = 2 + side * side * a_matrix + divide_up(invocations, rows() / 4) + 1};
+  }
   std::int64_t rows() const { return kSubgroups * side * m; }
   std::int64_t columns() const { return kSubgroups * side * n; }
   // Either layout of an operand's tile, with 16 bytes of padding a row; a matrix of each subgroup;
@@ -224,7 +247,8 @@ struct MatrixTiling {
   }
 };
 
-GemmVariant matrix_variant(const MatrixTiling& tiling, const GemmSizes& sizes) {
+GemmVariant matrix_variant(const MatrixTiling& tiling, const GemmSizes& sizes,
+                           const runtime::DeviceProfile& device) {
   const bool aligned = tiling.aligned(sizes);
   GemmVariant variant = {
       .name =
@@ -233,12 +257,12 @@ GemmVariant matrix_variant(const MatrixTiling& tiling, const GemmSizes& sizes) {
       .workgroup = tiling.invocations,
       .tile_rows = tiling.rows(),
       .tile_columns = tiling.columns(),
-      .k_per_split = sizes.k,
+      .turns = tiling.turns(),
       .constants = {to_word(tiling.rows()), to_word(tiling.columns()),
                     to_word(MatrixTiling::kSubgroups), to_word(MatrixTiling::kSubgroups),
                     MatrixTiling::kDepth, aligned ? 1u : 0u, to_word(tiling.m), to_word(tiling.n),
                     to_word(tiling.k), tiling.invocations}};
-  split_k(variant, sizes, kGpuGroups);
+  split_k(variant, sizes, kGpuGroups, device);
   return variant;
 }
 
@@ -250,7 +274,7 @@ std::vector<GemmVariant> matrix_variants(const GemmSizes& sizes,
     const MatrixTiling tiling = {device.half_matrix[0], device.half_matrix[1],
                                  device.half_matrix[2], side, 4 * device.subgroup_size};
     if (!tiling.shares_evenly() || !tiling.fits(device)) continue;
-    variants.push_back(matrix_variant(tiling, sizes));
+    variants.push_back(matrix_variant(tiling, sizes, device));
   }
   return variants;
 }
@@ -259,14 +283,14 @@ std::vector<GemmVariant> f32_candidates(GemmForm form, const GemmSizes& sizes,
                                         const runtime::DeviceProfile& device) {
   if (device.kind != runtime::DeviceKind::cpu) return tiled_variants(sizes, device);
   if (can_shuffle(device)) {
-    std::vector<GemmVariant> variants = shuffle_variants(form, sizes);
+    std::vector<GemmVariant> variants = shuffle_variants(form, sizes, device);
     // Two to seven times as slow there: it would only take the tuner's time.
-    variants.push_back(register_variant(form, sizes));
+    variants.push_back(register_variant(form, sizes, device));
     variants.back().last_resort = true;
     return variants;
   }
-  return {register_variant(form, sizes),
-          tiled_variant(kSmallestTiling, sizes, form == GemmForm::tn)};
+  return {register_variant(form, sizes, device),
+          tiled_variant(kSmallestTiling, sizes, form == GemmForm::tn, device)};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/loop_turns.h"
 #include "nn/precision.h"
 #include "runtime/device.h"
 
@@ -26,6 +27,7 @@ struct GemmVariant {
   std::uint32_t splits = 1;  // of K; more than 1: a second pass sums
   std::int64_t k_per_split = 0;
   bool transposed = false;  // "shuffle" kernels: the lanes lie along the rows of C
+  LoopTurns turns = {};     // over K
   // Far slower here than the others, which are not on every device: taken where those fail.
   bool last_resort = false;
   std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 7 on
@@ -34,7 +36,8 @@ struct GemmVariant {
 // The kernels within the device's limits, the proposal first: register tiles on CPU drivers (by
 // shuffles where a subgroup has 8 lanes, others as the last resort), shared-memory tiles elsewhere,
 // the largest first that fill the device. K is split where M x N has too few tiles for that, on CPU
-// drivers only for the weight gradient (tn). The list never depends on the number of replicas, so
+// drivers only for the weight gradient (tn), and where an invocation's loop over K would be longer
+// than the device's loops may be. The list never depends on the number of replicas, so
 // that a replica's bits equal those of a single run. In mixed precision kernels for the device's
 // matrix units follow, never first: a tuner must have compared one with the reference before.
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,

@@ -67,6 +67,7 @@ void MaxPool2d::lower(Lowering& l) const {
   d.push =
       push_bytes(Pool2dForwardPush{to_u32(size / 4), l.replica_stride(x()), l.replica_stride(y())});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
+  set_forward_turns(d, sizes_);
   d.flops = static_cast<double>(size * kernel.height * kernel.width);
   d.bytes = bytes_of(l.layout(x()).size() + 2 * size);
   l.dispatch(std::move(d));
@@ -108,6 +109,7 @@ void MaxPool2dBackward::lower(Lowering& l) const {
   d.push =
       push_bytes(Pool2dBackwardPush{to_u32(count), l.replica_stride(dy()), l.replica_stride(dx())});
   d.groups = l.groups_for(count, kElementwiseWorkgroup);
+  set_backward_turns(d, sizes_);
   d.flops = static_cast<double>(windows);
   d.bytes = bytes_of(size + 2 * windows);
   if (derivative) {

@@ -47,13 +47,18 @@ PlannedDispatch walk(const Planes& planes, std::string shader,
   d.constants = {kElementwiseWorkgroup, planes.plane % 4 == 0 ? 1u : 0u};
   d.constants.insert(d.constants.end(), constants.begin(), constants.end());
   d.groups = {to_u32(divide_up(planes.row_stride, kElementwiseWorkgroup)), planes.chunks(), 1};
+  d.turns = std::int64_t{planes.chunk_rows} + 1;
   return d;
 }
 
-PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader) {
+PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader,
+                            std::int64_t walks) {
+  const std::uint32_t workgroup = lowering.device().kind == runtime::DeviceKind::cpu ? 64 : 128;
   PlannedDispatch d;
   d.shader = std::move(shader);
-  d.constants = {lowering.device().kind == runtime::DeviceKind::cpu ? 64u : 128u};
+  d.constants = {workgroup};
+  // Each walk over a channel's parts, and a loop over what the lanes have.
+  d.turns = walks * (divide_up(planes.most_items(), workgroup) + 1 + workgroup + 1);
   d.groups = lowering.groups_for(planes.channel_stride(), 1);
   return d;
 }

@@ -26,6 +26,8 @@ struct Planes {
   std::int64_t size() const { return rows * row_elements(); }
   // Elements of one vec4 per chunk and column.
   std::int64_t part_size() const { return chunks() * row_elements(); }
+  // vec4 parts that hold columns of one channel, at most.
+  std::int64_t most_items() const { return chunks() * (std::int64_t{plane} / 4 + 2); }
   std::int64_t channel_stride() const { return round_up(channels, 4); }
   // Values of a channel.
   double values() const { return static_cast<double>(rows) * plane; }
@@ -42,8 +44,9 @@ Planes for_writing(const Planes& planes);
 PlannedDispatch walk(const Planes& planes, std::string shader,
                      const std::vector<std::uint32_t>& constants = {});
 
-// One workgroup a channel, padding included.
-PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader);
+// One workgroup a channel, padding included, that walks over the channel's parts `walks` times.
+PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader,
+                            std::int64_t walks);
 
 // Replica stride, in elements, of a scratch memory of so many elements.
 inline std::uint32_t scratch_stride(std::int64_t elements) {

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "nn/lowering.h"
+#include <algorithm>
+
 #include "runtime/error.h"
 
 namespace vktrain::nn {
@@ -42,7 +43,29 @@ bool leaves_input(const Dimension& d) {
   return d.padding > 0 || last >= d.input;
 }
 
+// How many windows can cover an input element.
+std::int64_t cover(const Dimension& d) {
+  return (d.dilation * (d.kernel - 1) + d.stride) / d.stride;
+}
+
+// `elements`: of a row; an invocation has four of them.
+void set_turns(PlannedDispatch& dispatch, std::int64_t elements, std::int64_t rows,
+               std::int64_t columns) {
+  dispatch.turns = std::min<std::int64_t>(elements, 4) * (rows * (1 + columns + 1) + 1);
+  dispatch.for_fewer_turns = "use a smaller window, such as two poolings one after the other";
+}
+
 }  // namespace
+
+void set_forward_turns(PlannedDispatch& dispatch, const Pool2dSizes& sizes) {
+  set_turns(dispatch, sizes.channels * sizes.output.height * sizes.output.width,
+            sizes.window.kernel.height, sizes.window.kernel.width);
+}
+
+void set_backward_turns(PlannedDispatch& dispatch, const Pool2dSizes& sizes) {
+  set_turns(dispatch, sizes.channels * sizes.input.height * sizes.input.width,
+            cover(height_of(sizes)), cover(width_of(sizes)));
+}
 
 Size2d pool2d_plane(const Graph& graph, ValueId x, const std::string& subject) {
   const Shape shape = graph.value(x).shape;

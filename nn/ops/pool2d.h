@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/graph.h"
+#include "nn/lowering.h"
 #include "nn/ops/window2d.h"
 
 namespace vktrain::nn {
@@ -35,6 +36,11 @@ Shape pool2d_shape(const Pool2dSizes& sizes);
 // those of the kernel at hand.
 std::vector<std::uint32_t> pool2d_constants(const Pool2dSizes& sizes,
                                             const std::vector<std::uint32_t>& more = {});
+
+// Sets the turns of an invocation's loops over the windows of its elements: of one window
+// forwards, of those that cover an input element backwards.
+void set_forward_turns(PlannedDispatch& dispatch, const Pool2dSizes& sizes);
+void set_backward_turns(PlannedDispatch& dispatch, const Pool2dSizes& sizes);
 
 // Mirrors shaders/pool2d_forward.glsl; the strides of replicas in elements.
 struct Pool2dForwardPush {

@@ -87,6 +87,8 @@ void SoftmaxCrossEntropy::lower(Lowering& l) const {
       .label_weight = static_cast<float>(1 - label_smoothing_),
       .class_weight = static_cast<float>(label_smoothing_ / static_cast<double>(layout.columns))});
   dispatch.groups = l.groups_for(layout.rows, 64);
+  dispatch.turns = 2 * layout.columns + 1 + (backward ? layout.row_stride + 1 : 0);
+  dispatch.for_fewer_turns = "use fewer classes";
   dispatch.flops = 5.0 * static_cast<double>(layout.size());
   dispatch.bytes = 4.0 * static_cast<double>(layout.size()) * (backward ? 2 : 1);
   l.dispatch(std::move(dispatch));

@@ -74,6 +74,7 @@ void lower_split_sum(Lowering& l, const std::string& label, const SplitSum& sum,
                                               ? epilogue.activation.alpha
                                               : epilogue.gradient_activation.alpha});
   d.groups = l.groups_for(sum.split_elements / 4, kElementwiseWorkgroup);
+  d.turns = std::int64_t{sum.splits} + 1;
   d.flops = static_cast<double>(sum.split_elements * sum.splits);
   d.bytes = bytes_of(sum.split_elements * (sum.splits + 1));
   l.dispatch(std::move(d));
