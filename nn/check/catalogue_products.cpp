@@ -10,6 +10,7 @@
 #include "nn/layers/conv2d.h"
 #include "nn/layers/linear.h"
 #include "nn/ops/activation.h"
+#include "nn/ops/gemm.h"
 #include "nn/precision.h"
 
 namespace vktrain::nn {
@@ -95,6 +96,27 @@ CatalogueCase mixed(CatalogueCase c) {
   return c;
 }
 
+// [2, k] times [3, k] transposed. Small integers, whose sums are exact in any order: any term that
+// is lost shows.
+CatalogueCase long_sums(std::int64_t k, std::uint64_t seed) {
+  CatalogueCase c;
+  c.name = fmt::format("2 x {} -> 3, small integers", k);
+  c.operation.seed = seed;
+  c.operation.build_whole = [k](Graph& graph) {
+    const ValueId a = graph.add_external("a", {2, k}, DType::f32, false);
+    const ValueId b = graph.add_external("b", {3, k}, DType::f32, false);
+    const ValueId product = graph.add_activation("product", {2, 3});
+    graph.add(std::make_unique<Gemm>(GemmForm::nt, a, b, product));
+  };
+  c.operation.fill = [](const Value&, std::size_t count, std::uint32_t,
+                        PhiloxRng& rng) -> std::optional<std::vector<std::uint32_t>> {
+    std::vector<float> values(count);
+    for (float& v : values) v = static_cast<float>(rng.below(5)) - 2;
+    return words_of(values);
+  };
+  return c;
+}
+
 }  // namespace
 
 std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
@@ -122,6 +144,8 @@ std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
     all.push_back(convolution_case(convs[i], false, ++seed));
     if (i < kMixed) all.push_back(mixed(convolution_case(convs[i], true, ++seed)));
   }
+  constexpr std::int64_t kLongerThanLoops = 270'000;  // on llvmpipe, four a turn
+  all.push_back(long_sums(kLongerThanLoops, ++seed));
   return all;
 }
 
