@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "apps/vktrain/check_table.h"
@@ -32,7 +33,17 @@ struct CheckCommandOptions {
   std::string filter;
   bool list = false;
   std::uint64_t seed = 1;
+  std::optional<std::uint32_t> jobs;
 };
+
+constexpr std::uint32_t kMostJobs = 16;
+
+// CPU drivers compile on one thread for each time that a device was opened; a GPU is one device.
+std::uint32_t default_jobs(runtime::DeviceKind kind) {
+  constexpr std::uint32_t kEnough = 4;
+  if (kind != runtime::DeviceKind::cpu) return 1;
+  return std::clamp(std::thread::hardware_concurrency(), 1u, kEnough);
+}
 
 // A line on the terminal that is rewritten in place, at most ten times a second.
 class LiveLine {
@@ -64,10 +75,14 @@ class LiveLine {
   bool standing_ = false;
 };
 
+using Sessions = std::vector<std::unique_ptr<DeviceSession>>;
+
 // What messages of the validation layer came while the device was open, as a row.
-nn::CheckRow validation_row(DeviceSession& session) {
+nn::CheckRow validation_row(const Sessions& sessions) {
   nn::CheckRow row = nn::row_of("device", "validation layer");
-  nn::run_row(row, [&] { session.close(); });
+  nn::run_row(row, [&] {
+    for (const auto& session : sessions) session->close();
+  });
   return row;
 }
 
@@ -76,21 +91,27 @@ nn::DeviceReport check_one(const CheckCommandOptions& options, const std::string
   ComputeOptions compute = options.compute;
   compute.device = selector;
   compute.tune = "off";  // every kernel is run, whatever the fastest is
-  DeviceSession session(compute, console.err);
+  Sessions sessions;
+  const auto open = [&]() -> runtime::Device& {
+    return sessions.emplace_back(std::make_unique<DeviceSession>(compute, console.err))->device();
+  };
+  runtime::Device& device = open();
   nn::CheckOptions check = {.filter = options.filter, .seed = options.seed};
   nn::DeviceReport report;
   if (options.list) {
-    report.profile = session.device().profile();
-    report.rows = nn::list_conformance(session.device(), check);
+    report.profile = device.profile();
+    report.rows = nn::list_conformance(device, check);
     return report;
   }
+  const std::uint32_t jobs = options.jobs.value_or(default_jobs(device.profile().kind));
+  while (sessions.size() < jobs) check.helpers.push_back(&open());
   LiveLine line(console);
   check.on_progress = [&](std::string_view what) {
     if (guard.interrupted()) throw Interrupted("interrupted; nothing was written.");
     line.show(what);
   };
-  report = nn::check_conformance(session.device(), check);
-  if (compute.validate) report.rows.push_back(validation_row(session));
+  report = nn::check_conformance(device, check);
+  if (compute.validate) report.rows.push_back(validation_row(sessions));
   return report;
 }
 
@@ -214,6 +235,12 @@ void add_check_command(CLI::App& app, Console& console) {
   command->add_flag("--list", options->list, "List the rows without running them");
   command->add_option("--seed", options->seed, "Of the random inputs")
       ->capture_default_str()
+      ->type_name("N");
+  command
+      ->add_option("--jobs", options->jobs,
+                   "How many operations to check at once, each on a device opened for it [CPU "
+                   "drivers: one for each processor, at most 4; others: 1]")
+      ->check(CLI::Range(1u, kMostJobs))
       ->type_name("N");
   command->callback([command, options, &console] { run_check(*command, *options, console); });
 }

@@ -18,8 +18,12 @@ struct CheckOptions {
   // Rows whose name contains it, without regard to case; empty: all.
   std::string filter = "";
   std::uint64_t seed = 1;
-  // Called before each piece of work with what comes next; what it throws ends the check.
+  // Called before each piece of work with what comes next, by one thread at a time; what it throws
+  // ends the check.
   std::function<void(std::string_view)> on_progress = nullptr;
+  // The same device opened again, each for a thread that runs operations beside the first: CPU
+  // drivers compile on one thread a device. Rows are the same with and without.
+  std::vector<runtime::Device*> helpers = {};
 
   bool wants(const CheckRow& row) const;
   void progress(std::string_view what) const {
@@ -34,9 +38,5 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
 // What fails is told in its row, and the check goes on.
 std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptions& options,
                                        std::span<const CatalogueCase> catalogue);
-
-// The row that a candidate belongs to. Numbers of splits depend on the shape: "tiled 64x64 by 8x4
-// split" of "tiled 64x64 by 8x4 split 12".
-std::string row_variant(const std::string& candidate);
 
 }  // namespace vktrain::nn

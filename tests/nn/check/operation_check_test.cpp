@@ -7,6 +7,7 @@
 #include <set>
 
 #include "nn/check/catalogue.h"
+#include "nn/check/operation_rows.h"
 #include "nn/check/other_devices.h"
 #include "runtime/kernel.h"
 #include "runtime/profile_limits.h"
@@ -174,6 +175,45 @@ TEST_F(OperationCheckTest, FilterLeavesOtherRowsOut) {
   ASSERT_FALSE(rows.empty());
   for (const CheckRow& row : rows) EXPECT_EQ(row.operation, "gemm tn");
   EXPECT_GE(calls, 2u);
+}
+
+// Whoever runs a case: rows, their order and their errors are the same.
+TEST_F(OperationCheckTest, HelpersFindTheSame) {
+  std::vector<CatalogueCase> some = cases_named("relu");
+  ASSERT_GE(some.size(), 4u);
+  const std::vector<CheckRow> alone = check_operations(device(), {}, some);
+  const auto first = open_device(), second = open_device();
+  CheckOptions options;
+  options.helpers = {first.get(), second.get()};
+  EXPECT_EQ(check_operations(device(), options, some), alone);
+}
+
+TEST_F(OperationCheckTest, AFailureOnAHelperIsAFailure) {
+  const auto helper = open_device();
+  helper->kernels().add_shader("add", runtime::shader_code("batch_norm_forward"));
+  CheckOptions options;
+  options.helpers = {helper.get()};
+  // Enough of them for both devices.
+  std::vector<CatalogueCase> some;
+  for (int i = 0; i < 200; ++i) {
+    for (const CatalogueCase& c : cases_named("add, [64, 64]")) some.push_back(c);
+  }
+  const std::vector<CheckRow> rows = rows_named(check_operations(device(), options, some), "add");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].result, CheckResult::fail);
+}
+
+TEST_F(OperationCheckTest, AnInterruptEndsAllThreads) {
+  const auto helper = open_device();
+  std::size_t calls = 0;
+  const std::vector<CatalogueCase> some = cases_named("relu");
+  CheckOptions options;
+  options.helpers = {helper.get()};
+  options.on_progress = [&](std::string_view) {
+    if (++calls > some.size() + 1) throw std::runtime_error("enough");
+  };
+  EXPECT_THROW(check_operations(device(), options, some), std::runtime_error);
+  EXPECT_EQ(calls, some.size() + 2);  // all planned, one begun, one refused
 }
 
 // a - b instead of a + b: OpFAdd and OpFSub have the same operands (SPIR-V, 3.42.13).
