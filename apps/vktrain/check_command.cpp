@@ -32,6 +32,7 @@ struct CheckCommandOptions {
   std::vector<std::string> compare;  // two files, or none
   std::string filter;
   bool list = false;
+  bool all_kernels = false;
   std::uint64_t seed = 1;
   std::optional<std::uint32_t> jobs;
 };
@@ -96,7 +97,8 @@ nn::DeviceReport check_one(const CheckCommandOptions& options, const std::string
     return sessions.emplace_back(std::make_unique<DeviceSession>(compute, console.err))->device();
   };
   runtime::Device& device = open();
-  nn::CheckOptions check = {.filter = options.filter, .seed = options.seed};
+  nn::CheckOptions check = {
+      .filter = options.filter, .seed = options.seed, .all_kernels = options.all_kernels};
   nn::DeviceReport report;
   if (options.list) {
     report.profile = device.profile();
@@ -233,6 +235,9 @@ void add_check_command(CLI::App& app, Console& console) {
                    "Only rows with this text in 'part: operation, variant'")
       ->type_name("TEXT");
   command->add_flag("--list", options->list, "List the rows without running them");
+  command->add_flag("--all-kernels", options->all_kernels,
+                    "On a CPU driver also the kernels for GPUs and for other CPU drivers, which it "
+                    "takes minutes to compile");
   command->add_option("--seed", options->seed, "Of the random inputs")
       ->capture_default_str()
       ->type_name("N");

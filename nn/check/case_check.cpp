@@ -48,7 +48,7 @@ void choose(VariantChoices& choices, const Asked& asked, std::size_t candidate) 
 // CPU drivers take long to compile, and those of convolutions for each shape anew: the kernels that
 // a case would not get without a tuner run the first cases that have them, and those that only
 // other devices get fewer.
-constexpr std::uint64_t kCasesOfAlternatives = 6, kCasesOfOthers = 2;
+constexpr std::uint64_t kCasesOfAlternatives = 2, kCasesOfOthers = 2;
 
 }  // namespace
 

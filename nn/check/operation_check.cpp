@@ -120,7 +120,7 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
     }
   };
   for (const CatalogueCase& c : catalogue) count(c, device.profile(), true);
-  for (const OtherDevice& other : other_devices(device.profile())) {
+  for (const OtherDevice& other : other_devices(device.profile(), options.all_kernels)) {
     for (const CatalogueCase& c : catalogue) {
       other.runs_here ? count(c, other.profile, false) : add_skipped(rows, other, c);
     }
@@ -130,7 +130,7 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
 
 std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptions& options,
                                        std::span<const CatalogueCase> catalogue) {
-  const std::vector<OtherDevice> others = other_devices(device.profile());
+  const std::vector<OtherDevice> others = other_devices(device.profile(), options.all_kernels);
   OperationRows rows;
   std::vector<std::unique_ptr<CaseCheck>> cases;
   const auto plan = [&](const CatalogueCase& c, const OtherDevice* other) {

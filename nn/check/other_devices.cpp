@@ -4,15 +4,17 @@
 
 namespace vktrain::nn {
 
-std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own) {
+std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own, bool all_kernels) {
   const bool cpu = own.kind == runtime::DeviceKind::cpu;
-  OtherDevice small = {own, cpu, "for GPUs"};
+  const std::string not_asked = cpu && !all_kernels ? ", runs here with all kernels" : "";
+  OtherDevice small = {own, cpu && all_kernels, "for GPUs" + not_asked};
   small.profile.kind = runtime::DeviceKind::discrete;
   OtherDevice large = {small.profile, false, "needs a larger workgroup or more shared memory"};
   large.profile.max_workgroup_invocations = 1024;
   large.profile.max_workgroup_size = {1024, 1024, 64};
   large.profile.max_shared_memory = 65536;
-  OtherDevice plain = {own, cpu, "for CPU drivers"};
+  OtherDevice plain = {own, cpu && all_kernels,
+                       (cpu ? "for other CPU drivers" : "for CPU drivers") + not_asked};
   plain.profile.kind = runtime::DeviceKind::cpu;
   plain.profile.subgroup_shuffle = false;
   OtherDevice lanes = {plain.profile, false,

@@ -12,12 +12,13 @@ namespace vktrain::nn {
 struct OtherDevice {
   runtime::DeviceProfile profile;
   // Its kernels stay within the limits and features of the device at hand, where they are right but
-  // slow; so on CPU drivers, which stand in for GPUs in tests. A GPU is not asked for kernels that
-  // it would never be given.
+  // slow, and were asked for; so on CPU drivers, which stand in for GPUs in tests. A GPU is not
+  // asked for kernels that it would never be given.
   bool runs_here = false;
   std::string why_not;  // where they do not run here
 };
 
-std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own);
+// `all_kernels`: to run those that this device can run. CPU drivers take minutes to compile them.
+std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own, bool all_kernels);
 
 }  // namespace vktrain::nn

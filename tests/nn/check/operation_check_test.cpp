@@ -91,10 +91,11 @@ TEST(OtherDevicesTest, OnlyCpuDriversRunTheKernelsOfOthers) {
   runtime::DeviceProfile profile = runtime::minimum_limits().profile;
   const auto runs = [](const OtherDevice& other) { return other.runs_here; };
   profile.kind = runtime::DeviceKind::discrete;
-  EXPECT_TRUE(std::ranges::none_of(other_devices(profile), runs));
+  EXPECT_TRUE(std::ranges::none_of(other_devices(profile, true), runs));
   profile.kind = runtime::DeviceKind::cpu;
-  EXPECT_TRUE(std::ranges::any_of(other_devices(profile), runs));
-  for (const OtherDevice& other : other_devices(profile)) {
+  EXPECT_TRUE(std::ranges::none_of(other_devices(profile, false), runs));
+  EXPECT_TRUE(std::ranges::any_of(other_devices(profile, true), runs));
+  for (const OtherDevice& other : other_devices(profile, true)) {
     EXPECT_FALSE(other.why_not.empty());
     if (!other.runs_here) continue;
     EXPECT_EQ(other.profile.max_workgroup_invocations, profile.max_workgroup_invocations);
@@ -122,6 +123,7 @@ TEST_F(OperationCheckTest, CpuDriversRunKernelsForGpus) {
   if (device().profile().kind != runtime::DeviceKind::cpu) GTEST_SKIP() << "needs a CPU driver";
   CheckOptions options;
   options.filter = "gemm nn, tiled";
+  options.all_kernels = true;
   const std::vector<CheckRow> rows =
       check_operations(device(), options, cases_named("65 x 33 -> 17, relu"));
   ASSERT_FALSE(rows.empty());
