@@ -106,9 +106,9 @@ run_tests() {
 
 case $target in
   mingw)
-    install "${tools[@]}" g++-mingw-w64-x86-64-posix libz-mingw-w64-dev libvulkan-dev \
-      libvulkan-volk-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev googletest \
-      wine wine64
+    install "${tools[@]}" g++-mingw-w64-x86-64-posix libz-mingw-w64-dev lld llvm \
+      libvulkan-dev libvulkan-volk-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev \
+      libfmt-dev googletest wine wine64
     configure_and_build_cross mingw-w64 -DVKTRAIN_HEADER_ONLY=ON -DVKTRAIN_DOWNLOADS=OFF
     use_wine
     ;;

@@ -1,5 +1,5 @@
-# Windows on x86-64, from Debian's g++-mingw-w64-x86-64-posix (the variant with std::thread) and
-# libz-mingw-w64-dev. The programs need no DLL that Windows does not have.
+# Windows on x86-64, from Debian's g++-mingw-w64-x86-64-posix (the variant with std::thread),
+# libz-mingw-w64-dev, lld and llvm. The programs need no DLL that Windows does not have.
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 set(CMAKE_CXX_COMPILER x86_64-w64-mingw32-g++-posix)
@@ -10,7 +10,12 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
+# LLVM's linker and archiver, because GNU's before 2.42 look through an object's symbols once per
+# COMDAT section (handle_COMDAT), and without optimisation every inline function has one.
+find_program(VKTRAIN_LLD ld.lld REQUIRED)
+find_program(CMAKE_AR llvm-ar REQUIRED)
+find_program(CMAKE_RANLIB llvm-ranlib REQUIRED)
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -wrapper ${CMAKE_CURRENT_LIST_DIR}/lld.sh")
 set(ZLIB_USE_STATIC_LIBS ON)
 # Windows 10, the oldest that is still sold with support.
 add_compile_definitions(_WIN32_WINNT=0x0A00)
