@@ -1,7 +1,7 @@
 // What operating systems do differently, declared once and defined in one file per system
 // (platform_posix.cpp, platform_windows.cpp); everything else in the program is the same
 // everywhere. Text of the system is UTF-8; names given to the program may be any bytes on POSIX
-// systems, and must be ASCII on Windows.
+// systems.
 //
 // Functions that return bool or a FileDescriptor leave the reason of a failure in errno.
 #pragma once
@@ -18,6 +18,14 @@
 #include "runtime/file_descriptor.h"
 
 namespace vktrain {
+
+// The file that a text names: from the command line, a variable or another file. Not by path's own
+// constructor, for which GCC 12's library on Windows takes each byte of a std::string for a
+// character. The other way path::string() is right everywhere. Text that is no UTF-8 throws on
+// Windows.
+inline std::filesystem::path path_of(std::string_view text) {
+  return std::u8string(text.begin(), text.end());
+}
 
 enum class OpenMode {
   read,

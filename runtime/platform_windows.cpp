@@ -1,6 +1,5 @@
 // See platform.h. Windows 10 and later, through the C library where it has a way, else Win32.
-// Text of the system becomes UTF-8 by std::filesystem::path::string(). The other way GCC 12's
-// library takes each byte for a character, so that names given to the program must be ASCII.
+// Text of the system becomes UTF-8 by std::filesystem::path::string().
 //
 // Before windows.h, because GCC's library defines NOMINMAX.
 #include "runtime/platform.h"

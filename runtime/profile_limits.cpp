@@ -110,8 +110,8 @@ ProfileLimits read_limits(const std::string& text) {
   std::string file = text;
   std::optional<std::size_t> position;
   std::error_code ignored;
-  if (!std::filesystem::exists(text, ignored)) position = position_in(text, file);
-  return {read_profile(file, position), /*choices=*/true};
+  if (!std::filesystem::exists(path_of(text), ignored)) position = position_in(text, file);
+  return {read_profile(path_of(file), position), /*choices=*/true};
 }
 
 std::optional<ProfileLimits> limits_from_environment() {

@@ -41,7 +41,7 @@ std::uint64_t shader_hash() {
 std::optional<fs::path> user_cache_folder() {
   if (const auto own = environment_variable("VKTRAIN_CACHE_DIR")) {
     if (own->empty()) return std::nullopt;
-    return *own;
+    return path_of(*own);
   }
   auto folder = system_cache_folder();
   if (folder) *folder /= "vktrain";

@@ -11,6 +11,7 @@
 #include "apps/vktrain/version.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -232,7 +233,7 @@ void BenchSession::finish() {
   session_.close();
   if (!options_.output) return print_rows();
   write_file_atomically(
-      *options_.output,
+      path_of(*options_.output),
       (format_ == BenchFormat::table ? heading() : std::string()) + format_rows(rows_, format_));
 }
 

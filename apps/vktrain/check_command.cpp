@@ -155,8 +155,8 @@ void require_no_failure(const std::vector<nn::DeviceReport>& reports) {
 }
 
 void compare(const CheckCommandOptions& options, Console& console) {
-  const nn::SavedCheck first = nn::read_check_json(options.compare.at(0));
-  const nn::SavedCheck second = nn::read_check_json(options.compare.at(1));
+  const nn::SavedCheck first = nn::read_check_json(path_of(options.compare.at(0)));
+  const nn::SavedCheck second = nn::read_check_json(path_of(options.compare.at(1)));
   const nn::ReportComparison comparison = nn::compare_reports(first, second);
   console.out << comparison_table(comparison);
   const auto found = std::ranges::find(comparison.differences, true, &nn::ReportDifference::counts);
@@ -203,7 +203,7 @@ void run_check(const CLI::App& command, const CheckCommandOptions& options, Cons
   }
   const std::string text = text_of(options, reports);
   if (options.output) {
-    write_file_atomically(*options.output, text);
+    write_file_atomically(path_of(*options.output), text);
   } else {
     console.out << text;
   }

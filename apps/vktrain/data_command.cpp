@@ -10,9 +10,11 @@
 #include <optional>
 #include <string>
 
+#include "apps/vktrain/data_set.h"
 #include "apps/vktrain/text.h"
 #include "nn/data/fashion_mnist.h"
 #include "nn/data/fetch.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -29,7 +31,7 @@ std::array<std::int64_t, 10> class_counts(const nn::ImageSet& set) {
 }
 
 void show_status(const DataArguments& arguments, Console& console) {
-  const nn::FashionMnist data = nn::load_fashion_mnist(nn::find_fashion_mnist(arguments.data));
+  const nn::FashionMnist data = nn::load_fashion_mnist(find_data(arguments.data));
   console.out << fmt::format("{}\n{} training and {} test images of {} x {}\n",
                              data.folder.string(), grouped(data.train.count),
                              grouped(data.test.count), data.train.height, data.train.width);
@@ -72,8 +74,7 @@ class DownloadProgress {
 void fetch(const DataArguments& arguments, Console& console) {
   nn::FetchOptions options;
   options.base_url = arguments.url;
-  options.destination =
-      arguments.data ? std::filesystem::path(*arguments.data) : nn::fashion_mnist_cache();
+  options.destination = arguments.data ? path_of(*arguments.data) : nn::fashion_mnist_cache();
   DownloadProgress progress(console);
   options.progress = [&](const std::string& name, std::int64_t received, std::int64_t total) {
     progress.update(name, received, total);

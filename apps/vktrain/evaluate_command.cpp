@@ -19,6 +19,7 @@
 #include "nn/training/run_json.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -93,7 +94,7 @@ void evaluate(const EvaluateArguments& arguments, Console& console) {
                                                        std::move(set.indices), set.batch_size)
                                             ->evaluate();
   if (arguments.confusion_file) {
-    write_file_atomically(*arguments.confusion_file,
+    write_file_atomically(path_of(*arguments.confusion_file),
                           confusion_csv(run.experiment, metrics.confusion));
   }
   console.out << (arguments.json ? as_json(arguments, run.experiment, metrics)

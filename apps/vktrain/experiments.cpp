@@ -11,6 +11,7 @@
 #include "nn/experiment/experiment_toml.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -51,7 +52,7 @@ nn::ExperimentLibrary built_in_experiments() {
 }
 
 nn::Experiment resolve_experiment(std::string_view id_or_path) {
-  const std::filesystem::path path(id_or_path);
+  const std::filesystem::path path = path_of(id_or_path);
   if (path.extension() == ".toml" || path.has_parent_path()) {
     return nn::parse_experiment(read_text_file(path), path.string());
   }

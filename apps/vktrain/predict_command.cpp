@@ -17,6 +17,7 @@
 #include "apps/vktrain/saved_run.h"
 #include "nn/data/idx.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -38,7 +39,7 @@ struct Images {
 };
 
 nn::ImageSet read_unlabelled(const std::string& path, const nn::Experiment& experiment) {
-  nn::IdxArray array = nn::read_idx(path);
+  nn::IdxArray array = nn::read_idx(path_of(path));
   const std::size_t rank = array.dims.size();
   if ((rank != 3 && rank != 4) || array.dims[0] == 0) {
     throw Error(fmt::format(

@@ -25,6 +25,7 @@
 #include "nn/training/trainer.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 namespace {
@@ -53,7 +54,7 @@ class Reproducer {
         console_(console),
         mode_(parse_progress_mode(arguments.progress)),
         data_(load_data(plans_.front().experiment, arguments.data)),
-        folder_(arguments.out) {
+        folder_(path_of(arguments.out)) {
     reproduction_.command = command_text(arguments);
     reproduction_.program = version_text();
     reproduction_.changes = change_texts(arguments.changes);

@@ -7,11 +7,12 @@
 
 #include "nn/training/trainer.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 
 namespace vktrain::app {
 
 void require_folder_of(const std::string& file, std::string_view option) {
-  const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+  const std::filesystem::path folder = std::filesystem::absolute(path_of(file)).parent_path();
   if (std::filesystem::is_directory(folder)) return;
   throw Error(
       fmt::format("{} needs a folder that exists, but '{}' is none.", option, folder.string()));
@@ -28,7 +29,9 @@ void add_saved_run_options(CLI::App& command, SavedRunOptions& options) {
 }
 
 nn::SavedRun load_saved_run(const SavedRunOptions& options) {
-  nn::SavedRun run = nn::load_run(options.path, options.config);
+  std::optional<std::filesystem::path> config;
+  if (options.config) config = path_of(*options.config);
+  nn::SavedRun run = nn::load_run(path_of(options.path), config);
   run.experiment = nn::expand_replicas(run.experiment).front();
   return run;
 }

@@ -15,6 +15,7 @@
 #include "apps/vktrain/run_experiment.h"
 #include "apps/vktrain/saved_run.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 #include "runtime/profile_report.h"
 
 namespace vktrain::app {
@@ -54,11 +55,12 @@ void train(const TrainArguments& arguments, Console& console) {
   RunOptions options;
   options.profile = arguments.profile;
   if (arguments.run_dir) {
-    options.folder = *arguments.run_dir;
+    options.folder = path_of(*arguments.run_dir);
     nn::require_unused(*options.folder);
   }
   if (arguments.init_from) {
-    options.initial = {*arguments.init_from, nn::read_safetensors(*arguments.init_from)};
+    const std::filesystem::path file = path_of(*arguments.init_from);
+    options.initial = {file, nn::read_safetensors(file)};
   }
   const nn::FashionMnist data = load_data(experiment, arguments.data);
 
@@ -66,7 +68,7 @@ void train(const TrainArguments& arguments, Console& console) {
   options.tuner = session.tuner();
   const RunOutcome outcome = run_experiment(session.device(), data, experiment, options, progress);
   if (arguments.save) {
-    nn::write_safetensors(*arguments.save, outcome.replicas.front().parameters);
+    nn::write_safetensors(path_of(*arguments.save), outcome.replicas.front().parameters);
   }
   if (arguments.profile) console.out << runtime::profile_report(outcome.timings);
   if (outcome.trace) {

@@ -85,7 +85,7 @@ fs::path find_fashion_mnist(const std::optional<fs::path>& given,
                             const std::vector<fs::path>& places) {
   if (given) return require_set(*given, "the option --data");
   if (const std::string named = environment_variable("VKTRAIN_DATA").value_or(""); !named.empty()) {
-    return require_set(named, "the variable VKTRAIN_DATA");
+    return require_set(path_of(named), "the variable VKTRAIN_DATA");
   }
   std::string searched;
   for (const fs::path& place : places) {

@@ -7,6 +7,7 @@
 #include "nn/experiment/experiment_toml.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/platform.h"
 #include "tests/apps/command_fixture.h"
 
 namespace vktrain::testing {
@@ -69,6 +70,21 @@ TEST_F(CommandLine, BadExperimentFilesAreNamedWithTheLine) {
   std::ofstream("broken.toml") << "id = \n";
   expect_failure(run_command({"train", "broken.toml"}), 2, {"broken.toml:1"});
   expect_failure(run_command({"train", "absent.toml"}), 1, {"absent.toml"});
+}
+
+TEST_F(CommandLine, FilesMayHaveNamesInAnyScript) {
+  const std::string file = "über-日本.toml", folder = "größe 学";
+  std::filesystem::rename("tiny.toml", path_of(file));
+  std::filesystem::rename("data", path_of(folder));
+  const CommandResult config = run_command({"experiments", file});
+  EXPECT_EQ(config.code, 0) << config.err;
+  EXPECT_NE(config.out.find("\"tiny\""), std::string::npos) << config.out;
+  const CommandResult status = run_command({"data", "--data", folder});
+  EXPECT_EQ(status.code, 0) << status.err;
+  EXPECT_TRUE(status.out.starts_with(folder + "\n")) << status.out;
+  expect_failure(run_command({"train", "a-fcn-100k", "--run-dir", folder}), 1,
+                 {"'" + folder + "' exists"});
+  expect_failure(run_command({"evaluate", "a-fcn-日本"}), 1, {"a-fcn-日本"});
 }
 
 TEST_F(CommandLine, ExperimentsAreListedAndShown) {

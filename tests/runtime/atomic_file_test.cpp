@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "runtime/platform.h"
 #include "tests/nn/expect_error.h"
@@ -34,6 +35,19 @@ TEST(AtomicFile, AStaleTemporaryIsNoObstacle) {
   write_file_atomically(folder / (".vktrain-" + std::to_string(process_id()) + "-0.tmp"), "stale");
   write_file_atomically(folder / "file", "new");
   EXPECT_EQ(read_text_file(folder / "file"), "new");
+}
+
+TEST(AtomicFile, NamesMayHoldSpacesAndAnyScriptAndBeLong) {
+  TemporaryFolder folder;
+  const std::string name = "Übungs lauf 学";
+  const fs::path below = folder / name;
+  fs::create_directory(below);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{name});
+  const fs::path path = below / path_of(std::string(150, 'n') + " ä.json");
+  write_file_atomically(path, "text");
+  write_file_atomically(path, "new text");
+  EXPECT_EQ(read_text_file(path), "new text");
+  expect_error([&] { read_text_file(below / "keine"); }, {name});
 }
 
 TEST(AtomicFile, RefusesWhatIsNoRegularFile) {

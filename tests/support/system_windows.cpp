@@ -1,4 +1,5 @@
 // See system.h. CreateProcess.
+#include "runtime/platform.h"
 #include "tests/support/system.h"
 // After GCC's headers, which define NOMINMAX.
 #define WIN32_LEAN_AND_MEAN
@@ -19,14 +20,14 @@ using Handle = std::unique_ptr<void, CloseHandle>;
 // backslashes at their ends.
 std::wstring quoted(const std::vector<std::string>& words) {
   std::wstring line;
-  for (const std::string& word : words) line += L"\"" + fs::path(word).wstring() + L"\" ";
+  for (const std::string& word : words) line += L"\"" + path_of(word).wstring() + L"\" ";
   return line;
 }
 
 }  // namespace
 
 void set_variable(const char* name, const char* value) {
-  const std::wstring wide = value != nullptr ? fs::path(value).wstring() : std::wstring();
+  const std::wstring wide = value != nullptr ? path_of(value).wstring() : std::wstring();
   ::SetEnvironmentVariableW(fs::path(name).c_str(), value != nullptr ? wide.c_str() : nullptr);
 }
 

@@ -33,7 +33,7 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / path_of(name); }
 
   // Names of the files in it, to see that nothing was left behind.
   std::vector<std::string> names() const {
