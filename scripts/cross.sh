@@ -5,12 +5,12 @@
 #   scripts/cross.sh aarch64 [PART...]   Linux on ARM64; the tests run under qemu-user
 #
 # A part is a room whose tests are built and run (runtime nn apps), or program: vktrain itself, which
-# then prints its version. Without a name it is runtime, all that CI has time for. Installs what is
-# missing; the ARM64 libraries are only unpacked, into build/sysroot-arm64. What cannot be had is an
-# error, or with VKTRAIN_MISSING_DRIVER=skip a line that says so. Nothing is optimised, because
-# compiling is what takes the time: cmake --preset mingw (or aarch64) makes a program to use, in
-# another folder. VKTRAIN_CROSS_DEVICE chooses a device for the tests (default none, which skips those
-# that need one).
+# then prints its version and the last of its experiments. Without a name it is runtime, which takes
+# the least time. Installs what is missing; the ARM64 libraries are only unpacked, into
+# build/sysroot-arm64. What cannot be had is an error, or with VKTRAIN_MISSING_DRIVER=skip a line
+# that says so. Nothing is optimised, because compiling is what takes the time: cmake --preset mingw
+# (or aarch64) makes a program to use, in another folder. VKTRAIN_CROSS_DEVICE chooses a device for
+# the tests (default none, which skips those that need one).
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -80,8 +80,9 @@ install() { install_packages "$@" || leave_out "$target" "a package is missing";
 configure_and_build_cross() {
   say "Configuring and building $target"
   cmake -S "$project" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_CXX_FLAGS_RELEASE=-O0 -DVKTRAIN_TEST_OPTIMISATION=-O0 -DVKTRAIN_PRECOMPILE=ON \
-    -DCMAKE_TOOLCHAIN_FILE="$project/cmake/toolchains/$1.cmake" "${@:2}" >/dev/null
+    -DCMAKE_CXX_FLAGS_RELEASE="-O0 -DNDEBUG" -DVKTRAIN_TEST_OPTIMISATION=-O0 \
+    -DVKTRAIN_PRECOMPILE=ON -DCMAKE_TOOLCHAIN_FILE="$project/cmake/toolchains/$1.cmake" \
+    "${@:2}" >/dev/null
   # What ccache needs to know files that use precompiled headers again.
   export CCACHE_SLOPPINESS=pch_defines,time_macros
   local targets=("${parts[@]/%/_tests}")
@@ -124,10 +125,12 @@ case $target in
     exit 2
     ;;
 esac
+
 # run_part PART
 run_part() {
+  local vktrain=("${emulator[@]}" "$build/bin/vktrain$program_suffix")
   case $1 in
-    program) "${emulator[@]}" "$build/bin/vktrain$program_suffix" --version ;;
+    program) "${vktrain[@]}" --version && "${vktrain[@]}" experiments | tail -n 1 ;;
     *) run_tests "$1" ;;
   esac
 }

@@ -62,12 +62,12 @@ void show_limits(const runtime::DeviceProfile& d, Console& console) {
 }
 
 void show_devices(bool json, const std::string& limits, Console& console) {
+  // Before the devices: a wrong option is told on machines without a driver, too.
+  const runtime::ProfileLimits held =
+      limits.empty() ? runtime::no_limits() : runtime::read_limits(limits);
   std::vector<runtime::DeviceProfile> devices = runtime::list_devices();
   const std::optional<std::uint32_t> chosen = auto_device(devices);
-  if (!limits.empty()) {
-    const runtime::ProfileLimits read = runtime::read_limits(limits);
-    for (runtime::DeviceProfile& device : devices) device = runtime::clamp(device, read);
-  }
+  for (runtime::DeviceProfile& device : devices) device = runtime::clamp(device, held);
   if (json) {
     console.out << nn::devices_json(devices);
   } else if (!devices.empty()) {

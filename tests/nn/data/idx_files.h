@@ -40,7 +40,7 @@ inline Bytes gzip_bytes(const Bytes& plain) {
   if (deflateInit2(&stream, 9, Z_DEFLATED, kGzipFormat, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
     throw std::runtime_error("zlib cannot start");
   }
-  Bytes bytes(deflateBound(&stream, plain.size()) + 32);
+  Bytes bytes(deflateBound(&stream, static_cast<uLong>(plain.size())) + 32);
   stream.next_in = const_cast<Bytef*>(plain.data());
   stream.avail_in = static_cast<uInt>(plain.size());
   stream.next_out = bytes.data();
