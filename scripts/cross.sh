@@ -10,7 +10,7 @@
 # build/sysroot-arm64. What cannot be had is an error, or with VKTRAIN_MISSING_DRIVER=skip a line
 # that says so. Nothing is optimised, because compiling is what takes the time: cmake --preset mingw
 # (or aarch64) makes a program to use, in another folder. VKTRAIN_CROSS_DEVICE chooses a device for
-# the tests (default none, which skips those that need one).
+# the tests (default none, which skips those that need one); Wine hands on those of this machine.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -19,6 +19,7 @@ target=${1:-}
 parts=("${@:2}")
 [ "${#parts[@]}" -gt 0 ] || parts=(runtime)
 build="$project/build/cross-$target"
+device=${VKTRAIN_CROSS_DEVICE:-none}
 tools=(cmake ninja-build ccache git glslang-tools spirv-tools)
 
 # Wine in a folder of its own, without windows, sounds or messages about what it lacks.
@@ -27,6 +28,10 @@ use_wine() {
   unset DISPLAY
   mkdir -p "$WINEPREFIX"
   emulator=(wine)
+  if [ "$device" != none ]; then
+    install xvfb xauth libvulkan1 mesa-vulkan-drivers
+    emulator=(xvfb-run --auto-servernum wine) # without a display Wine has no Vulkan
+  fi
   program_suffix=.exe
   # The first start makes the folder.
   "${emulator[@]}" cmd /c ver >/dev/null 2>&1 || {
@@ -92,7 +97,7 @@ configure_and_build_cross() {
 # run_tests ROOM: fails with the tests, or when none ran.
 run_tests() {
   local log="$build/$1.log" passed skipped
-  (cd "$build/tests/$1" && VKTRAIN_TEST_DEVICE="${VKTRAIN_CROSS_DEVICE:-none}" \
+  (cd "$build/tests/$1" && VKTRAIN_TEST_DEVICE="$device" \
     VKTRAIN_TEST_VALIDATION=0 VKTRAIN_CACHE_DIR="$build/cache" \
     "${emulator[@]}" "./$1_tests$program_suffix" --gtest_brief=1) >"$log" 2>&1 || {
     grep -vE '^(Skipped|.*SKIPPED|.*Failure$)' "$log" | tail -n 60

@@ -35,8 +35,8 @@ class Reproduce : public CommandTest {
   }
 };
 
-const fs::path kRunA = "r/a-fcn-50k/seed-0";
-const fs::path kRunD = "r/d-fcn-batchnorm-lr0.008/seed-0";
+const fs::path kRunA = fs::path("r") / "a-fcn-50k" / "seed-0";
+const fs::path kRunD = fs::path("r") / "d-fcn-batchnorm-lr0.008" / "seed-0";
 
 bool has(const CommandResult& result, std::string_view part) {
   return result.out.find(part) != std::string::npos;

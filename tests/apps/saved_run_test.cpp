@@ -148,7 +148,7 @@ TEST_F(SavedRun, BadInputIsNamed) {
   expect_failure(compute({"evaluate", "lone.safetensors", "--config", "run/config.toml"}), 1,
                  {"lone.safetensors"});
   expect_failure(compute({"evaluate", "run", "--config", "other.toml"}), 1, {"other.toml"});
-  std::ofstream("other.toml") << read_text("tiny.toml");
+  std::ofstream("other.toml", std::ios::binary) << read_text("tiny.toml");
   std::ofstream("tiny.toml", std::ios::app) << "\n";
   compute_well({"train", "tiny.toml", "--run-dir", "small", "--steps", "1", "--split", "none",
                 "--set", "model.layers=[\"flatten\", \"linear 10\"]"});

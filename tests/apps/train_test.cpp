@@ -195,8 +195,10 @@ TEST_F(Train, ProfileShowsTheKernels) {
   if (result.err.find("has no GPU timestamps") != std::string::npos) GTEST_SKIP() << result.err;
   ASSERT_EQ(result.code, 0) << result.err;
   const std::string& out = result.out;
-  for (const char* part :
-       {"kernel", "GFLOP/s", "gemm", "adam", "total", "a/trace.json (open it in ui.perfetto.dev"}) {
+  const std::string lines =
+      (fs::path("a") / "trace.json").string() + " (open it in ui.perfetto.dev";
+  for (const std::string_view part :
+       {"kernel", "GFLOP/s", "gemm", "adam", "total", lines.c_str()}) {
     EXPECT_NE(out.find(part), std::string::npos) << part << "\n" << out;
   }
   const std::string trace = read_text("a/trace.json");
@@ -249,11 +251,10 @@ TEST_F(Train, BadDataLeavesNoRunFolder) {
   };
   fs::resize_file("data/train-images-idx3-ubyte", 5000);
   expect("train-images-idx3-ubyte");
-  fs::copy_file("data/train-labels-idx1-ubyte", "data/t10k-labels-idx1-ubyte",
-                fs::copy_options::overwrite_existing);
+  const std::vector<std::uint8_t> labels = testing::file_bytes("data/train-labels-idx1-ubyte");
+  testing::write_bytes("data/t10k-labels-idx1-ubyte", labels);
   expect("t10k-labels-idx1-ubyte");
-  fs::copy_file("data/train-labels-idx1-ubyte", "data/train-images-idx3-ubyte",
-                fs::copy_options::overwrite_existing);
+  testing::write_bytes("data/train-images-idx3-ubyte", labels);
   expect("train-images-idx3-ubyte");
   std::fstream("data/train-labels-idx1-ubyte", std::ios::in | std::ios::out | std::ios::binary)
       .seekp(30)

@@ -27,7 +27,9 @@ std::wstring quoted(const std::vector<std::string>& words) {
 }  // namespace
 
 void set_variable(const char* name, const char* value) {
+  // The C library has a copy, which CLI11 reads and which cannot hold an empty value.
   const std::wstring wide = value != nullptr ? path_of(value).wstring() : std::wstring();
+  ::_wputenv_s(fs::path(name).c_str(), wide.c_str());
   ::SetEnvironmentVariableW(fs::path(name).c_str(), value != nullptr ? wide.c_str() : nullptr);
 }
 
