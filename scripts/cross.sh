@@ -29,7 +29,8 @@ use_wine() {
   mkdir -p "$WINEPREFIX"
   emulator=(wine)
   if [ "$device" != none ]; then
-    install xvfb xauth libvulkan1 mesa-vulkan-drivers
+    install xvfb xauth libvulkan1 mesa-vulkan-drivers dataset-fashion-mnist
+    export VKTRAIN_DATA='Z:\usr\share\datasets\fashion-mnist'
     emulator=(xvfb-run --auto-servernum wine) # without a display Wine has no Vulkan
   fi
   program_suffix=.exe
