@@ -110,7 +110,8 @@ TEST_F(Check, ComparisonTakesNoOtherOption) {
   const std::vector<std::vector<std::string>> options = {
       {"--device", "0"},   {"--limits", "minimum"}, {"--format", "table"},
       {"--filter", "add"}, {"--seed", "1"},         {"--list"},
-      {"--validate"},      {"--output", "b.json"},
+      {"--validate"},      {"--output", "b.json"},  {"--jobs", "1"},
+      {"--all-kernels"},
   };
   for (const std::vector<std::string>& option : options) {
     std::vector<std::string> arguments = {"check", "--compare", "a.json", "a.json"};
