@@ -2,7 +2,8 @@
 // invocation makes ROWS rows x 8 columns of C. There a load from a storage buffer is a loop over the
 // lanes, whether the address is uniform or not; a texel buffer is gathered without a loop, and a
 // shuffle from a constant lane is one permutation. So the operands are read as texels, and the rows
-// of A, which all lanes need, are loaded a part by each lane and handed round.
+// of the operand that all lanes share, A, are loaded a part by each lane and handed round; each lane
+// has columns of its own of the other. In transposed tiles (nt only) B is shared.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
@@ -19,9 +20,9 @@ const uint LOADS = (ROWS + LANES - 1) / LANES;
 
 uint lane() { return gl_LocalInvocationID.x; }
 // Workgroups that follow each other share their columns of B, which stay in a core's cache.
-uint first_row() { return gl_WorkGroupID.x * ROWS; }
+uint first_shared() { return gl_WorkGroupID.x * ROWS; }
 // Of the invocation's 8 columns, in vec4.
-uint first_column4() { return 2 * (gl_WorkGroupID.y * LANES + lane()); }
+uint first_own4() { return 2 * (gl_WorkGroupID.y * LANES + lane()); }
 
 vec4 left[ROWS];   // the sums of columns 0 to 3
 vec4 right[ROWS];  // and 4 to 7
@@ -35,7 +36,7 @@ void clear_sums() {
 
 void store_sums() {
     [[unroll]] for (uint i = 0; i < ROWS; ++i) {
-        store(first_row() + i, first_column4(), left[i]);
-        store(first_row() + i, first_column4() + 1, right[i]);
+        store(first_shared() + i, first_own4(), left[i]);
+        store(first_shared() + i, first_own4() + 1, right[i]);
     }
 }

@@ -9,11 +9,11 @@
 void main() {
     uint last4 = (p.n + 3) / 4 - 1;
     uint b_base = replica_number * p.b_replica;
-    uint b_left = b_base + min(first_column4(), last4);
-    uint b_right = b_base + min(first_column4() + 1, last4);
+    uint b_left = b_base + min(first_own4(), last4);
+    uint b_right = b_base + min(first_own4() + 1, last4);
     uint a_row[LOADS];
     [[unroll]] for (uint j = 0; j < LOADS; ++j) {
-        uint row = min(first_row() + j * LANES + lane(), p.m - 1);
+        uint row = min(first_shared() + j * LANES + lane(), p.m - 1);
         a_row[j] = replica_number * p.a_replica + row * p.a_stride;
     }
     uint begin = split_number * p.k_per_split;

@@ -26,22 +26,22 @@ mat4 columns_of(uint row0, uint row1, uint row2, uint row3) {
 
 // Four columns of C are four rows of sums, of which each component is a row of C.
 void store_transposed_sums() {
-    uint row = first_column4() * 4;
+    uint row = first_own4() * 4;
     [[unroll]] for (uint i4 = 0; i4 < ROWS / 4; ++i4) {
         mat4 l = transpose(mat4(left[4 * i4], left[4 * i4 + 1], left[4 * i4 + 2], left[4 * i4 + 3]));
         mat4 r = transpose(mat4(right[4 * i4], right[4 * i4 + 1], right[4 * i4 + 2], right[4 * i4 + 3]));
         [[unroll]] for (uint j = 0; j < 4; ++j) {
-            store(row + j, first_row() / 4 + i4, l[j]);
-            store(row + 4 + j, first_row() / 4 + i4, r[j]);
+            store(row + j, first_shared() / 4 + i4, l[j]);
+            store(row + 4 + j, first_shared() / 4 + i4, r[j]);
         }
     }
 }
 
 void main() {
     uint rows[LOADS];
-    [[unroll]] for (uint j = 0; j < LOADS; ++j) rows[j] = shared_row(first_row() + j * LANES + lane());
+    [[unroll]] for (uint j = 0; j < LOADS; ++j) rows[j] = shared_row(first_shared() + j * LANES + lane());
     uint own[8];
-    [[unroll]] for (uint j = 0; j < 8; ++j) own[j] = own_row(first_column4() * 4 + j);
+    [[unroll]] for (uint j = 0; j < 8; ++j) own[j] = own_row(first_own4() * 4 + j);
     clear_sums();
     // Padding of A's rows is finite and that of B's is zero, so whole vec4 of K are right also where
     // K is no multiple of 4.

@@ -13,8 +13,8 @@ const uint ROWS4 = ROWS / 4;
 void main() {
     uint last4 = (p.n + 3) / 4 - 1;
     uint b_base = replica_number * p.b_replica;
-    uint b_left = b_base + min(first_column4(), last4);
-    uint b_right = b_base + min(first_column4() + 1, last4);
+    uint b_left = b_base + min(first_own4(), last4);
+    uint b_right = b_base + min(first_own4() + 1, last4);
     uint begin = split_number * p.k_per_split;
     uint end = min(begin + p.k_per_split, p.k);
     uint a_step[LOADS];
@@ -23,7 +23,7 @@ void main() {
     [[unroll]] for (uint j = 0; j < LOADS; ++j) {
         uint q = j * LANES + lane();
         a_step[j] = q / ROWS4;
-        a_column[j] = replica_number * p.a_replica + min(first_row() / 4 + q % ROWS4, p.a_stride - 1);
+        a_column[j] = replica_number * p.a_replica + min(first_shared() / 4 + q % ROWS4, p.a_stride - 1);
         a_sum[j] = vec4(0.0);
     }
     clear_sums();
@@ -65,6 +65,6 @@ void main() {
         if (lane() == i4) total = sum;
     }
     if (p.sum_a != 0 && gl_WorkGroupID.y == 0 && lane() < ROWS4) {
-        store_bias_gradient(first_row() / 4 + lane(), total);
+        store_bias_gradient(first_shared() / 4 + lane(), total);
     }
 }

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,7 +83,15 @@ using Sessions = std::vector<std::unique_ptr<DeviceSession>>;
 nn::CheckRow validation_row(const Sessions& sessions) {
   nn::CheckRow row = nn::row_of("device", "validation layer");
   nn::run_row(row, [&] {
-    for (const auto& session : sessions) session->close();
+    std::exception_ptr first;
+    for (const auto& session : sessions) {
+      try {
+        session->close();
+      } catch (...) {
+        if (!first) first = std::current_exception();
+      }
+    }
+    if (first) std::rethrow_exception(first);
   });
   return row;
 }
@@ -94,6 +103,7 @@ nn::DeviceReport check_one(const CheckCommandOptions& options, const std::string
   compute.tune = "off";  // every kernel is run, whatever the fastest is
   Sessions sessions;
   const auto open = [&]() -> runtime::Device& {
+    compute.pipeline_cache = sessions.empty();  // one file for all: the first device writes it
     return sessions.emplace_back(std::make_unique<DeviceSession>(compute, console.err))->device();
   };
   runtime::Device& device = open();

@@ -60,6 +60,7 @@ DeviceSession::DeviceSession(const ComputeOptions& options, std::ostream& err) :
   device_options.selector = options.device;
   if (!options.limits.empty()) device_options.limits = runtime::read_limits(options.limits);
   device_options.validate = options.validate;
+  device_options.pipeline_cache = options.pipeline_cache;
   device_options.on_validation_message = [this](std::string_view message) {
     const std::lock_guard lock(mutex_);
     messages_.emplace_back(message);

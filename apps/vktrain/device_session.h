@@ -22,6 +22,7 @@ struct ComputeOptions {
   std::string limits = {};  // as runtime::read_limits takes it; empty: the device's own
   std::string tune = "quick";
   double tune_budget = 2.0;  // seconds
+  bool pipeline_cache = true;
 };
 
 // --limits, for commands that list or open devices.

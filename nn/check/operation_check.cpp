@@ -51,26 +51,27 @@ class CaseQueue {
 
  private:
   void work(runtime::Device& device) {
-    try {
-      while (const std::optional<std::size_t> next = take()) {
-        CaseCheck& c = *cases_[*next];
-        try {
-          c.run(device, results_[*next]);
-        } catch (const std::exception& error) {
-          fail_case(results_[*next], c.name(), error);
-        }
-        cases_[*next].reset();
+    while (const std::optional<std::size_t> next = take()) {
+      CaseCheck& c = *cases_[*next];
+      try {
+        c.run(device, results_[*next]);
+      } catch (const std::exception& error) {
+        fail_case(results_[*next], c.name(), error);
       }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
+      cases_[*next].reset();
     }
   }
 
+  // Empty at the end, and for all threads once progress has thrown.
   std::optional<std::size_t> take() {
     const std::lock_guard lock(mutex_);
     if (error_ || next_ == cases_.size()) return std::nullopt;
-    options_.progress(cases_[next_]->name());
+    try {
+      options_.progress(cases_[next_]->name());
+    } catch (...) {
+      error_ = std::current_exception();
+      return std::nullopt;
+    }
     return next_++;
   }
 
@@ -145,7 +146,15 @@ std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptio
   for (const CatalogueCase& c : catalogue) plan(c, nullptr);
   for (const OtherDevice& other : others) {
     for (const CatalogueCase& c : catalogue) {
-      other.runs_here ? plan(c, &other) : add_skipped(rows, other, c);
+      if (other.runs_here) {
+        plan(c, &other);
+        continue;
+      }
+      try {
+        add_skipped(rows, other, c);
+      } catch (const std::exception& error) {
+        fail_case(rows, c.name, error);
+      }
     }
   }
   rows.clear_cases();

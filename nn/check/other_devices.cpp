@@ -6,7 +6,7 @@ namespace vktrain::nn {
 
 std::vector<OtherDevice> other_devices(const runtime::DeviceProfile& own, bool all_kernels) {
   const bool cpu = own.kind == runtime::DeviceKind::cpu;
-  const std::string not_asked = cpu && !all_kernels ? ", runs here with all kernels" : "";
+  const std::string not_asked = cpu && !all_kernels ? "; --all-kernels runs it here" : "";
   OtherDevice small = {own, cpu && all_kernels, "for GPUs" + not_asked};
   small.profile.kind = runtime::DeviceKind::discrete;
   OtherDevice large = {small.profile, false, "needs a larger workgroup or more shared memory"};

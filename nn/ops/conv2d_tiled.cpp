@@ -38,7 +38,7 @@ LoopTurns turns_over_k(const Conv2dTiling& t, Conv2dPass pass) {
   const std::int64_t gathers =
       pass == Conv2dPass::weight_gradient ? 0 : t.columns * kDepth / t.invocations() + 1;
   const std::int64_t blocks = t.result_columns / 4;
-  return {.step = kDepth, .per_step = 1 + gathers + kDepth + 1, .others = 1 + blocks * 4 * 4};
+  return {.step = kDepth, .per_step = 1 + gathers + kDepth + 1, .others = 1 + blocks * (4 * 4 + 5)};
 }
 
 std::int64_t taps(const Conv2dSizes& s) { return s.window.kernel.height * s.window.kernel.width; }

@@ -86,13 +86,14 @@ bool can_shuffle(const runtime::DeviceProfile& device) {
 
 // The larger tile does more per load and wastes more where it reaches past the matrix; the cost is
 // that of a row of C on lavapipe 22.3 in tiles that reach nowhere past it, the mean of the three
-// forms. More are not offered: the tuner measures every candidate.
+// forms. The best three are for the tuner to choose from; the others are its last resort, and have
+// the kernel of any of them at hand for the small sizes of its check.
 struct ShuffleTile {
   std::int64_t rows;
   double row_cost;
 };
 constexpr ShuffleTile kShuffleTiles[] = {{32, 0.75}, {24, 0.76}, {20, 0.80}, {16, 0.83}, {8, 1.0}};
-constexpr std::size_t kShuffleCandidates = 3;
+constexpr std::size_t kShuffleContenders = 3;
 
 std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes,
                                           const runtime::DeviceProfile& device) {
@@ -112,11 +113,11 @@ std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes,
     for (const ShuffleTile& tile : kShuffleTiles) add(tile, sizes.n, sizes.m, true);
   }
   std::ranges::stable_sort(candidates, {}, &Candidate::cost);
-  candidates.resize(std::min(candidates.size(), kShuffleCandidates));
   std::vector<GemmVariant> variants;
   for (const Candidate& candidate : candidates) {
     variants.push_back(candidate.transposed ? transposed_variant(sizes, candidate.rows, device)
                                             : shuffle_variant(form, sizes, candidate.rows, device));
+    variants.back().last_resort = variants.size() > kShuffleContenders;
   }
   return variants;
 }
