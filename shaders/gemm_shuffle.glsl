@@ -7,7 +7,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-layout(constant_id = 5) const uint ROWS = 16;  // a multiple of 4
+layout(constant_id = 5) const uint ROWS = 16;  // a multiple of 4, at most 32: tn stores 4 bias gradients a lane
 
 layout(set = 0, binding = 8) uniform samplerBuffer a_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer b_texels;

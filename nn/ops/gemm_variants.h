@@ -28,7 +28,8 @@ struct GemmVariant {
   std::int64_t k_per_split = 0;
   bool transposed = false;  // "shuffle" kernels: the lanes lie along the rows of C
   LoopTurns turns = {};     // over K
-  // Far slower here than the others, which are not on every device: taken where those fail.
+  // Not measured by the tuner, as it fits the shape less or is far slower here: taken where the
+  // others fail, and in the tuner's check of a kernel that won at another size.
   bool last_resort = false;
   std::vector<std::uint32_t> constants = {};  // of the "tiled" kernels, from id 7 on
 };
