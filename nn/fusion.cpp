@@ -4,6 +4,8 @@
 
 #include "nn/operation.h"
 #include "nn/ops/activation.h"
+#include "nn/ops/add.h"
+#include "nn/ops/batch_norm.h"
 #include "nn/ops/bias_add.h"
 #include "nn/ops/channel_sum.h"
 #include "nn/ops/conv2d.h"
@@ -80,6 +82,39 @@ bool fuse_activation(Graph& graph, std::size_t index) {
   merge(graph, index, producer,
         std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), activation->y(), epilogue),
         gemm->label);
+  return true;
+}
+
+// The operation before an activation with that activation in it, or null where it takes none.
+std::unique_ptr<Operation> with_activation(const Operation& operation,
+                                           const ActivationForward& activation) {
+  const ActivationSpec& spec = activation.activation();
+  const ValueId y = activation.y();
+  if (const auto* norm = dynamic_cast<const BatchNormTrain*>(&operation)) {
+    if (norm->activation().kind != Activation::none) return nullptr;
+    return std::make_unique<BatchNormTrain>(norm->x(), norm->parameters(), y, norm->mean(),
+                                            norm->inv_std(), norm->options(), spec);
+  }
+  if (const auto* norm = dynamic_cast<const BatchNormEval*>(&operation)) {
+    if (norm->activation().kind != Activation::none) return nullptr;
+    return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(), spec);
+  }
+  if (const auto* sum = dynamic_cast<const Add*>(&operation)) {
+    if (sum->activation().kind != Activation::none) return nullptr;
+    return std::make_unique<Add>(sum->a(), sum->b(), y, spec);
+  }
+  return nullptr;
+}
+
+bool fuse_elementwise_activation(Graph& graph, std::size_t index) {
+  const auto* activation = as<ActivationForward>(graph, index);
+  if (!activation) return false;
+  const std::size_t producer = sole_producer(graph, activation->x(), index);
+  if (producer == kNone) return false;
+  const Operation& before = *graph.operations()[producer];
+  std::unique_ptr<Operation> merged = with_activation(before, *activation);
+  if (!merged) return false;
+  merge(graph, index, producer, std::move(merged), before.label);
   return true;
 }
 
@@ -238,6 +273,7 @@ void fuse(Graph& graph, const FusionOptions& options) {
   repeat(graph, options.bias, fuse_conv2d_bias);
   repeat(graph, options.activation, fuse_activation);
   repeat(graph, options.activation, fuse_conv2d_activation);
+  repeat(graph, options.activation, fuse_elementwise_activation);
   repeat(graph, options.activation_gradient, fuse_activation_gradient);
   repeat(graph, options.activation_gradient, fuse_conv2d_activation_gradient);
   repeat(graph, options.max_pool2d_gradient, fuse_max_pool2d_gradient);

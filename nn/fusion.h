@@ -8,7 +8,8 @@ namespace vktrain::nn {
 
 struct FusionOptions {
   bool bias = true;                 // bias_add into the GEMM or convolution before it
-  bool activation = true;           // activation into the GEMM or convolution (and bias) before it
+  bool activation = true;           // activation into the GEMM, convolution (and bias), batch
+                                    // normalisation or sum of two values before it
   bool activation_gradient = true;  // activation's derivative into the GEMM or convolution that
                                     // makes its gradient
   bool max_pool2d_gradient = true;  // activation's derivative into a max pooling's gradient

@@ -6,12 +6,16 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include "nn/tensor.h"
 #include "runtime/device_profile.h"
 
 namespace vktrain::nn {
+
+// Of a sum over so many lanes of a workgroup in pairs; a power of two.
+constexpr std::int64_t lane_sum_turns(std::uint32_t lanes) { return std::bit_width(lanes); }
 
 inline bool within_loop_limit(std::int64_t turns, const runtime::DeviceProfile& device) {
   return device.max_loop_turns == 0 || turns <= std::int64_t{device.max_loop_turns};

@@ -1,7 +1,9 @@
-// sum = a + b, one vec4 an invocation.
+// sum = f(a + b), one vec4 an invocation; padding becomes f(0).
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "activation.glsl"
+layout(constant_id = 1) const uint ACTIVATION = 0;
 
 layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
 layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
@@ -13,11 +15,12 @@ layout(push_constant, std430) uniform Push {
     uint a_replica;
     uint b_replica;
     uint sum_replica;
+    float alpha;
 } p;
 
 void main() {
     uint item = item_index();
     if (item >= p.count) return;
-    sum[replica() * p.sum_replica + item] =
-        a[replica() * p.a_replica + item] + b[replica() * p.b_replica + item];
+    vec4 plain = a[replica() * p.a_replica + item] + b[replica() * p.b_replica + item];
+    sum[replica() * p.sum_replica + item] = activate(ACTIVATION, plain, p.alpha);
 }

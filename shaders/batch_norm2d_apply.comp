@@ -1,9 +1,11 @@
-// y = weight * (x - mean) * inv_std + bias for [N, C, H, W], in training and evaluation.
+// y = f(weight * (x - mean) * inv_std + bias) for [N, C, H, W], in training and evaluation.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
 #include "batch_norm2d.glsl"
+#include "activation.glsl"
+layout(constant_id = 3) const uint ACTIVATION = 0;
 
 layout(set = 0, binding = 2, std430) readonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Weight { float weight[]; };
@@ -15,6 +17,7 @@ layout(push_constant, std430) uniform Push {
     uint parameter_replica;  // in floats
     uint x_replica;          // in vec4
     uint y_replica;
+    float alpha;
 } p;
 
 void main() {
@@ -23,14 +26,14 @@ void main() {
     uvec4 channel = channels_of_columns(s);
     Statistics statistics = load_statistics(p.normalisation, channel);
     uint parameter = replica() * p.parameter_replica;
-    // Zeros make the padding 0.
+    // Zeros make the padding f(0).
     vec4 factor = mix(vec4(0.0), OF_CHANNELS(weight, parameter, channel) * statistics.inv_std,
                       valid_columns(s));
     vec4 offset = mix(vec4(0.0), OF_CHANNELS(bias, parameter, channel), valid_columns(s));
     uint x_at = replica() * p.x_replica + column4();
     uint y_at = replica() * p.y_replica + column4();
     for (uint row = begin_row(s); row < end_row(s); ++row) {
-        y[y_at + row * s.row_stride] =
-            centre(x[x_at + row * s.row_stride], statistics) * factor + offset;
+        vec4 normalised = centre(x[x_at + row * s.row_stride], statistics) * factor + offset;
+        y[y_at + row * s.row_stride] = activate(ACTIVATION, normalised, p.alpha);
     }
 }

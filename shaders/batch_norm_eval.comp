@@ -1,8 +1,10 @@
-// Evaluation form of batch normalisation for [N, C], with the running statistics.
+// Evaluation form of batch normalisation for [N, C], with the running statistics, and an activation.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "column_tile.glsl"
+#include "activation.glsl"
+layout(constant_id = 1) const uint ACTIVATION = 0;
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Weight { vec4 weight[]; };
@@ -20,6 +22,7 @@ layout(push_constant, std430) uniform Push {
     uint state_replica;
     uint y_replica;
     float epsilon;
+    float alpha;
 } p;
 
 void main() {
@@ -32,6 +35,7 @@ void main() {
     uint step = gl_NumWorkGroups.y * row_lanes();
     for (uint row = gl_WorkGroupID.y * row_lanes() + row_lane(); row < p.rows; row += step) {
         uint i = row * p.row_stride + column4();
-        y[replica() * p.y_replica + i] = (x[replica() * p.x_replica + i] - mean) * scale + offset;
+        vec4 normalised = (x[replica() * p.x_replica + i] - mean) * scale + offset;
+        y[replica() * p.y_replica + i] = activate(ACTIVATION, normalised, p.alpha);
     }
 }

@@ -1,5 +1,5 @@
 // Training form of batch normalisation for [N, C]: a column tile takes the statistics of its
-// channels, moves the running ones and normalises. Variance by the corrected two-pass algorithm
+// channels, moves the running ones, normalises and activates. Variance by the corrected two-pass algorithm
 // (Chan, Golub & LeVeque 1983), the mean as a sum of two floats, so that a mean that is large
 // against the standard deviation costs no digits.
 #version 450
@@ -7,6 +7,8 @@
 #include "common.glsl"
 #include "column_tile.glsl"
 #include "column_reduce.glsl"
+#include "activation.glsl"
+layout(constant_id = 1) const uint ACTIVATION = 0;
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Weight { vec4 weight[]; };
@@ -32,6 +34,7 @@ layout(push_constant, std430) uniform Push {
     float keep;      // 1 - momentum
     float momentum;
     float unbias;    // N / (N - 1)
+    float alpha;
 } p;
 
 vec4 load(uint row) {
@@ -79,6 +82,7 @@ void main() {
     vec4 offset = bias[parameter];
     for (uint row = row_lane(); row < rows; row += row_lanes()) {
         precise vec4 centred = (load(row) - mean) - rest;
-        y[replica() * p.y_replica + row * p.row_stride + column4()] = centred * scale + offset;
+        y[replica() * p.y_replica + row * p.row_stride + column4()] =
+            activate(ACTIVATION, centred * scale + offset, p.alpha);
     }
 }

@@ -33,12 +33,18 @@ bvec4 inside(Planes s, Span span, uint item) {
 
 shared vec2 lane_sums[128];
 
-// Sums over the workgroup, added in the order of the lanes. All invocations must call.
+// Sums over the workgroup, whose size is a power of two, in pairs; every invocation gets them. All
+// must call.
 vec2 sum_lanes(vec2 value) {
     lane_sums[gl_LocalInvocationIndex] = value;
+    for (uint lanes = gl_WorkGroupSize.x / 2; lanes > 0; lanes /= 2) {
+        barrier();
+        if (gl_LocalInvocationIndex < lanes) {
+            lane_sums[gl_LocalInvocationIndex] += lane_sums[gl_LocalInvocationIndex + lanes];
+        }
+    }
     barrier();
-    vec2 sum = vec2(0.0);
-    for (uint lane = 0; lane < gl_WorkGroupSize.x; ++lane) sum += lane_sums[lane];
+    vec2 sum = lane_sums[0];
     barrier();
     return sum;
 }

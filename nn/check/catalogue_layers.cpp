@@ -96,6 +96,23 @@ void add_batch_norms(Cases& all, std::uint64_t seed) {
   }
 }
 
+// With the activation that follows in networks, in one kernel.
+void add_activated_batch_norms(Cases& all, std::uint64_t seed) {
+  for (const bool training : {true, false}) {
+    const Build build = [training](Graph& graph, ValueId x) {
+      const ValueId y = training ? batch_norm_train(graph, x, BatchNormOptions{}, "op")
+                                 : batch_norm_eval(graph, x, BatchNormOptions{}, "op");
+      return activation(graph, y, {Activation::relu}, "behind");
+    };
+    const std::string what =
+        fmt::format("batch norm {} and relu", training ? "training" : "evaluation");
+    all.push_back(with_mean(matrix({65, 33}, what, ++seed, build), 0));
+    all.back().operation.rewrite = [](Graph& graph) { fuse(graph); };
+    all.push_back(with_mean(images({17, 5, 7, 7}, what, ++seed, build), 0));
+    all.back().operation.rewrite = [](Graph& graph) { fuse(graph); };
+  }
+}
+
 constexpr Window2d kTile = {.kernel = {2, 2}, .stride = {2, 2}};
 constexpr Window2d kOverlapping = {
     .kernel = {3, 3}, .stride = {2, 2}, .padding_begin = {1, 1}, .padding_end = {1, 1}};
@@ -177,6 +194,11 @@ void add_moves(Cases& all, std::uint64_t seed) {
     all.push_back(matrix(shape, "add", ++seed, [](Graph& graph, ValueId x) {
       return add(graph, x, activation(graph, x, {Activation::relu}, "branch"), "op");
     }));
+    all.push_back(matrix(shape, "add and relu", ++seed, [](Graph& graph, ValueId x) {
+      const ValueId t = activation(graph, x, {Activation::tanh}, "branch");
+      return activation(graph, add(graph, x, t, "op"), {Activation::relu}, "behind");
+    }));
+    all.back().operation.rewrite = [](Graph& graph) { fuse(graph); };
   }
   for (const ImageShape& shape : kImages) {
     all.push_back(images(shape, "channels last", ++seed, [](Graph& graph, ValueId x) {
@@ -196,6 +218,7 @@ std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed) {
   Cases all;
   add_activations(all, seed + 1000);
   add_batch_norms(all, seed + 2000);
+  add_activated_batch_norms(all, seed + 2500);
   add_poolings(all, seed + 3000);
   add_dropouts(all, seed + 4000);
   add_moves(all, seed + 5000);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "nn/ops/activation.h"
+#include "nn/ops/add.h"
 #include "nn/ops/avg_pool2d.h"
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/conv2d.h"
@@ -47,11 +48,20 @@ double activation_units(Activation kind, double range) {
   return kind == Activation::gelu ? 8 + 3 * std::min(range * range / 2, 85.0) : 16;
 }
 
+// What is left past the range of exp: x times the smallest normal number.
+constexpr double kUnderflow = 1e-28;
+
 Tolerance of_forward(const ActivationForward& forward, const ReferenceMemory& memory) {
-  // What is left past the range of exp: x times the smallest normal number.
-  constexpr double kUnderflow = 1e-28;
   return {.relative = activation_units(forward.activation().kind, largest(memory[forward.x()])),
           .absolute = kUnderflow};
+}
+
+// A sum is rounded once; what an activation makes of that is within twice its own error.
+Tolerance of_add(const Add& add, const ReferenceMemory& memory) {
+  const Activation kind = add.activation().kind;
+  if (kind == Activation::none || kind == Activation::relu) return {.relative = 1};
+  const double range = largest(memory[add.a()]) + largest(memory[add.b()]);
+  return {.relative = 2 * activation_units(kind, range), .absolute = kUnderflow};
 }
 
 // 1 - y^2 and y (1 - y) cancel: an error of a rounding of 1 (or y) times the gradient. So do the
@@ -105,11 +115,25 @@ Tolerance of_batch_norm(const BatchNormTrain& train, ValueId output,
                         const ReferenceMemory& memory) {
   if (output == train.running_mean()) return {4, 4 * largest(memory[train.mean()])};
   if (output != train.y()) return {.relative = 16};
-  return {8, 8 * (largest(memory[train.weight()]) + largest(memory[train.bias()]))};
+  const double slope = std::max(1.0f, train.activation().alpha);
+  return {8, 8 * slope * (largest(memory[train.weight()]) + largest(memory[train.bias()]))};
+}
+
+// Of the results before an activation.
+double largest_normalised(const BatchNormEval& eval, const ReferenceMemory& memory) {
+  if (eval.activation().kind == Activation::none) return largest(memory[eval.y()]);
+  double scale = 0;
+  for (const double variance : memory[eval.running_var()]) {
+    scale = std::max(scale, 1 / std::sqrt(variance + eval.options().epsilon));
+  }
+  return scale * largest(memory[eval.weight()]) *
+             (largest(memory[eval.x()]) + largest(memory[eval.running_mean()])) +
+         largest(memory[eval.bias()]);
 }
 
 Tolerance of_batch_norm(const BatchNormEval& eval, const ReferenceMemory& memory) {
-  return {8, 2 * (largest(memory[eval.y()]) + largest(memory[eval.bias()]))};
+  const double slope = std::max(1.0f, eval.activation().alpha);
+  return {8, 2 * slope * (largest_normalised(eval, memory) + largest(memory[eval.bias()]))};
 }
 
 Tolerance of_batch_norm(const BatchNormBackward& backward, ValueId output,
@@ -221,7 +245,8 @@ double largest(const std::vector<double>& values) {
 Tolerance tolerance_of(const Operation& operation, ValueId output, const ReferenceMemory& memory) {
   const std::string_view kind = operation.kind();
   if (only_moves(kind)) return {.relative = 0};
-  if (kind == "add" || kind == "bias_add") return {.relative = 1};
+  if (kind == "bias_add") return {.relative = 1};
+  if (const auto* op = dynamic_cast<const Add*>(&operation)) return of_add(*op, memory);
   if (kind == "column_sum" || kind == "channel_sum") return of_sum(operation, memory);
   if (kind == "end_step") return {.relative = 50};
   if (const auto* op = dynamic_cast<const ActivationForward*>(&operation)) {

@@ -4,6 +4,7 @@
 
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
+#include "nn/reference/activation.h"
 #include "nn/reference/add.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"
@@ -14,6 +15,7 @@ namespace {
 // Mirrors shaders/add.comp.
 struct AddPush {
   std::uint32_t count, a_replica, b_replica, sum_replica;
+  float alpha;
 };
 
 }  // namespace
@@ -40,10 +42,11 @@ void Add::lower(Lowering& l) const {
   PlannedDispatch d;
   d.label = fmt::format("{} add", label);
   d.shader = "add";
-  d.constants = {kElementwiseWorkgroup};
+  d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
   d.bindings = {l.read(a()), l.read(b()), l.write(sum())};
-  d.push = push_bytes(AddPush{to_u32(size / 4), l.replica_stride(a()) / 4,
-                              l.replica_stride(b()) / 4, l.replica_stride(sum()) / 4});
+  d.push =
+      push_bytes(AddPush{to_u32(size / 4), l.replica_stride(a()) / 4, l.replica_stride(b()) / 4,
+                         l.replica_stride(sum()) / 4, activation_.alpha});
   d.groups = l.groups_for(size / 4, kElementwiseWorkgroup);
   d.flops = static_cast<double>(size);
   d.bytes = bytes_of(3 * size);
@@ -52,6 +55,7 @@ void Add::lower(Lowering& l) const {
 
 void Add::reference(ReferenceMemory& memory) const {
   reference::add(memory[a()], memory[b()], memory[sum()]);
+  reference::activate(activation_, memory[sum()]);
 }
 
 }  // namespace vktrain::nn

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "nn/operation.h"
+#include "nn/ops/activation.h"
 
 namespace vktrain::nn {
 
@@ -12,7 +13,9 @@ ValueId add(Graph& graph, ValueId a, ValueId b, std::string_view label);
 
 class Add : public Operation {
  public:
-  Add(ValueId a, ValueId b, ValueId sum) : Operation({a, b}, {sum}) {}
+  // The sum goes through `activation`, where a fusion put it there.
+  Add(ValueId a, ValueId b, ValueId sum, const ActivationSpec& activation = {})
+      : Operation({a, b}, {sum}), activation_(activation) {}
 
   std::string_view kind() const override { return "add"; }
   void differentiate(Differentiator& differentiator) const override;
@@ -22,6 +25,10 @@ class Add : public Operation {
   ValueId a() const { return inputs_[0]; }
   ValueId b() const { return inputs_[1]; }
   ValueId sum() const { return outputs_[0]; }
+  const ActivationSpec& activation() const { return activation_; }
+
+ private:
+  ActivationSpec activation_;
 };
 
 }  // namespace vktrain::nn

@@ -9,6 +9,7 @@
 #include "nn/lowering.h"
 #include "nn/ops/batch_norm2d.h"
 #include "nn/ops/column_tile.h"
+#include "nn/reference/activation.h"
 #include "nn/reference/batch_norm.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"
@@ -21,13 +22,13 @@ struct ForwardPush {
   std::uint32_t rows, columns, row_stride;
   std::uint32_t x_replica, parameter_replica, state_replica, y_replica, mean_replica;
   std::uint32_t inv_std_replica;
-  float epsilon, keep, momentum, unbias;
+  float epsilon, keep, momentum, unbias, alpha;
 };
 
 // Mirrors shaders/batch_norm_eval.comp.
 struct EvalPush {
   std::uint32_t rows, row_stride, x_replica, parameter_replica, state_replica, y_replica;
-  float epsilon;
+  float epsilon, alpha;
 };
 
 // Mirrors shaders/batch_norm_backward.comp.
@@ -203,7 +204,7 @@ void BatchNormTrain::lower(Lowering& l) const {
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm", label);
   d.shader = "batch_norm_forward";
-  d.constants = {column_tile::workgroup(l.device())};
+  d.constants = {column_tile::workgroup(l.device()), static_cast<std::uint32_t>(activation_.kind)};
   d.bindings = {l.read(x()),
                 l.read(weight()),
                 l.read(bias()),
@@ -224,7 +225,8 @@ void BatchNormTrain::lower(Lowering& l) const {
                                   .epsilon = static_cast<float>(options_.epsilon),
                                   .keep = static_cast<float>(1 - options_.momentum),
                                   .momentum = static_cast<float>(options_.momentum),
-                                  .unbias = static_cast<float>(n / (n - 1))});
+                                  .unbias = static_cast<float>(n / (n - 1)),
+                                  .alpha = activation_.alpha});
   d.groups = {column_tile::column_groups(layout), 1, 1};
   d.turns = turns.of(layout.rows);
   d.flops = 10.0 * static_cast<double>(layout.size());
@@ -252,6 +254,7 @@ void BatchNormTrain::reference(ReferenceMemory& memory) const {
                                .y = memory[y()],
                                .mean = std::span(mean_rows).first(channels),
                                .inv_std = memory[inv_std()]});
+  reference::activate(activation_, memory[y()]);
 }
 
 void BatchNormEval::lower(Lowering& l) const {
@@ -261,7 +264,7 @@ void BatchNormEval::lower(Lowering& l) const {
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm", label);
   d.shader = "batch_norm_eval";
-  d.constants = {workgroup};
+  d.constants = {workgroup, static_cast<std::uint32_t>(activation_.kind)};
   d.bindings = {l.read(x()),           l.read(weight()), l.read(bias()), l.read(running_mean()),
                 l.read(running_var()), l.write(y())};
   d.push = push_bytes(EvalPush{.rows = to_u32(layout.rows),
@@ -270,7 +273,8 @@ void BatchNormEval::lower(Lowering& l) const {
                                .parameter_replica = l.replica_stride(weight()) / 4,
                                .state_replica = l.replica_stride(running_mean()) / 4,
                                .y_replica = l.replica_stride(y()) / 4,
-                               .epsilon = static_cast<float>(options_.epsilon)});
+                               .epsilon = static_cast<float>(options_.epsilon),
+                               .alpha = activation_.alpha});
   d.groups = column_tile::elementwise_groups(layout, workgroup);
   d.turns = column_tile::row_turns(layout.rows, d.groups[1], workgroup);
   d.flops = 3.0 * static_cast<double>(layout.size());
@@ -300,6 +304,7 @@ void BatchNormEval::reference(ReferenceMemory& memory) const {
                                .mean = memory[running_mean()],
                                .inv_std = inv_std,
                                .y = memory[y()]});
+  reference::activate(activation_, memory[y()]);
 }
 
 void BatchNormBackward::lower(Lowering& l) const {

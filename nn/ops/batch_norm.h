@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "nn/operation.h"
+#include "nn/ops/activation.h"
 
 namespace vktrain::nn {
 
@@ -48,12 +49,15 @@ class BatchNormTrain : public Operation {
  public:
   // `mean` [2, C]: the batch mean as the sum of two floats, so that x - mean stays exact where the
   // mean is large against the standard deviation. `inv_std` [C]: 1 / sqrt(var + epsilon).
+  // y goes through `activation`, where a fusion put it there.
   BatchNormTrain(ValueId x, const BatchNormParameters& parameters, ValueId y, ValueId mean,
-                 ValueId inv_std, const BatchNormOptions& options)
+                 ValueId inv_std, const BatchNormOptions& options,
+                 const ActivationSpec& activation = {})
       : Operation({x, parameters.weight, parameters.bias, parameters.running_mean,
                    parameters.running_var},
                   {y, mean, inv_std, parameters.running_mean, parameters.running_var}),
-        options_(options) {}
+        options_(options),
+        activation_(activation) {}
 
   std::string_view kind() const override { return "batch_norm_train"; }
   void differentiate(Differentiator& differentiator) const override;
@@ -65,23 +69,30 @@ class BatchNormTrain : public Operation {
   ValueId bias() const { return inputs_[2]; }
   ValueId running_mean() const { return inputs_[3]; }
   ValueId running_var() const { return inputs_[4]; }
+  BatchNormParameters parameters() const {
+    return {weight(), bias(), running_mean(), running_var()};
+  }
   ValueId y() const { return outputs_[0]; }
   ValueId mean() const { return outputs_[1]; }
   ValueId inv_std() const { return outputs_[2]; }
   const BatchNormOptions& options() const { return options_; }
+  const ActivationSpec& activation() const { return activation_; }
 
  private:
   BatchNormOptions options_;
+  ActivationSpec activation_;
 };
 
 class BatchNormEval : public Operation {
  public:
+  // y goes through `activation`, where a fusion put it there.
   BatchNormEval(ValueId x, const BatchNormParameters& parameters, ValueId y,
-                const BatchNormOptions& options)
+                const BatchNormOptions& options, const ActivationSpec& activation = {})
       : Operation({x, parameters.weight, parameters.bias, parameters.running_mean,
                    parameters.running_var},
                   {y}),
-        options_(options) {}
+        options_(options),
+        activation_(activation) {}
 
   std::string_view kind() const override { return "batch_norm_eval"; }
   void differentiate(Differentiator& differentiator) const override;
@@ -93,11 +104,16 @@ class BatchNormEval : public Operation {
   ValueId bias() const { return inputs_[2]; }
   ValueId running_mean() const { return inputs_[3]; }
   ValueId running_var() const { return inputs_[4]; }
+  BatchNormParameters parameters() const {
+    return {weight(), bias(), running_mean(), running_var()};
+  }
   ValueId y() const { return outputs_[0]; }
   const BatchNormOptions& options() const { return options_; }
+  const ActivationSpec& activation() const { return activation_; }
 
  private:
   BatchNormOptions options_;
+  ActivationSpec activation_;
 };
 
 // Gradients of both forms. Training: `mean` [2, C] and `scale` = inv_std of BatchNormTrain, and the

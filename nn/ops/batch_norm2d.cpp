@@ -35,6 +35,7 @@ struct Normalisation {
 struct ApplyPush {
   Normalisation normalisation;
   std::uint32_t parameter_replica, x_replica, y_replica;
+  float alpha;
 };
 
 // Mirrors shaders/batch_norm2d_backward_partial.comp.
@@ -103,18 +104,21 @@ void statistics(const BatchNormTrain& norm, Lowering& l, const Planes& planes,
 struct ApplyOperands {
   bool training;
   ValueId x, weight, bias, mean, scale, y;
+  ActivationSpec activation;
 };
 
 void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
            const std::string& label) {
   const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, o.x));
-  PlannedDispatch d = plane_walk::walk(planes, "batch_norm2d_apply", {o.training ? 1u : 0u});
+  PlannedDispatch d =
+      plane_walk::walk(planes, "batch_norm2d_apply",
+                       {o.training ? 1u : 0u, static_cast<std::uint32_t>(o.activation.kind)});
   d.label = fmt::format("{} batch_norm", label);
   d.bindings = {l.read(o.mean),   l.read(o.scale), l.read(o.x),
                 l.read(o.weight), l.read(o.bias),  l.write(o.y)};
   d.push = push_bytes(ApplyPush{normalisation(l, planes, o.mean, o.scale, options),
                                 l.replica_stride(o.weight), l.replica_stride(o.x) / 4,
-                                l.replica_stride(o.y) / 4});
+                                l.replica_stride(o.y) / 4, o.activation.alpha});
   d.flops = 4.0 * static_cast<double>(planes.size());
   d.bytes = bytes_of(2 * planes.size() + 5 * planes.channel_stride());
   l.dispatch(std::move(d));
@@ -176,7 +180,8 @@ void lower(const BatchNormTrain& norm, Lowering& l) {
          .bias = norm.bias(),
          .mean = norm.mean(),
          .scale = norm.inv_std(),
-         .y = norm.y()},
+         .y = norm.y(),
+         .activation = norm.activation()},
         l, norm.options(), norm.label);
 }
 
@@ -187,7 +192,8 @@ void lower(const BatchNormEval& norm, Lowering& l) {
          .bias = norm.bias(),
          .mean = norm.running_mean(),
          .scale = norm.running_var(),
-         .y = norm.y()},
+         .y = norm.y(),
+         .activation = norm.activation()},
         l, norm.options(), norm.label);
 }
 
@@ -197,10 +203,9 @@ void lower(const BatchNormBackward& norm, Lowering& l) {
   const std::uint32_t bias_parts = l.scratch(planes.part_size());
   const std::uint32_t weight_parts = l.scratch(planes.part_size());
   backward_partial(norm, l, n, bias_parts, weight_parts);
-  sum_channel_parts(l, planes, bias_parts, norm.dbias(),
-                    fmt::format("{} batch_norm bias gradient", norm.label));
-  sum_channel_parts(l, planes, weight_parts, norm.dweight(),
-                    fmt::format("{} batch_norm weight gradient", norm.label));
+  sum_channel_parts(l, planes, {bias_parts, norm.dbias()},
+                    fmt::format("{} batch_norm parameter gradients", norm.label),
+                    ChannelParts{weight_parts, norm.dweight()});
   input_gradient(norm, l);
 }
 

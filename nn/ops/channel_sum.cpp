@@ -17,7 +17,7 @@ struct PartialPush {
 // Mirrors shaders/channel_sum_finish.comp.
 struct FinishPush {
   plane_walk::Planes planes;
-  std::uint32_t parts_replica, sum_replica, sums;
+  std::uint32_t parts_replica, sum_replica, second_sum_replica, sums;
 };
 
 }  // namespace
@@ -33,7 +33,7 @@ void ChannelSum::lower(Lowering& l) const {
   d.flops = static_cast<double>(planes.size());
   d.bytes = bytes_of(planes.size() + planes.part_size());
   l.dispatch(std::move(d));
-  sum_channel_parts(l, planes, parts, sum(), fmt::format("{} channel_sum second pass", label));
+  sum_channel_parts(l, planes, {parts, sum()}, fmt::format("{} channel_sum second pass", label));
 }
 
 void ChannelSum::reference(ReferenceMemory& memory) const {
@@ -42,15 +42,22 @@ void ChannelSum::reference(ReferenceMemory& memory) const {
                          memory[sum()]);
 }
 
-void sum_channel_parts(Lowering& l, const plane_walk::Planes& planes, std::uint32_t parts,
-                       ValueId sum, std::string label) {
+void sum_channel_parts(Lowering& l, const plane_walk::Planes& planes, const ChannelParts& first,
+                       std::string label, const std::optional<ChannelParts>& second) {
+  // Without a second sum the shader does not touch the last two.
+  const ChannelParts& other = second ? *second : first;
+  const std::int64_t sums = second ? 2 : 1;
   PlannedDispatch d = plane_walk::per_channel(l, planes, "channel_sum_finish", 1);
   d.label = std::move(label);
-  d.bindings = {l.scratch_binding(parts, runtime::Access::read), l.write(sum)};
+  d.constants.resize(3);
+  d.constants[2] = second ? 1 : 0;
+  d.bindings = {l.scratch_binding(first.parts, runtime::Access::read), l.write(first.sum),
+                l.scratch_binding(other.parts, runtime::Access::read), l.write(other.sum)};
   d.push = push_bytes(FinishPush{planes, plane_walk::scratch_stride(planes.part_size()) / 4,
-                                 l.replica_stride(sum), to_u32(planes.channel_stride())});
-  d.flops = static_cast<double>(planes.part_size());
-  d.bytes = bytes_of(planes.part_size() + planes.channel_stride());
+                                 l.replica_stride(first.sum), l.replica_stride(other.sum),
+                                 to_u32(planes.channel_stride())});
+  d.flops = static_cast<double>(sums * planes.part_size());
+  d.bytes = bytes_of(sums * (planes.part_size() + planes.channel_stride()));
   l.dispatch(std::move(d));
 }
 

@@ -2,6 +2,10 @@
 // column and chunk of rows, then one workgroup a channel; the order depends on shape and device.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <string>
+
 #include "nn/operation.h"
 #include "nn/ops/plane_walk.h"
 
@@ -20,9 +24,16 @@ class ChannelSum : public Operation {
   ValueId sum() const { return outputs_[0]; }
 };
 
-// The second pass, for others that leave one part per column and chunk: sums those in `parts`, a
-// scratch memory of planes.part_size() elements, into `sum` [C].
-void sum_channel_parts(Lowering& lowering, const plane_walk::Planes& planes, std::uint32_t parts,
-                       ValueId sum, std::string label);
+// One part per column and chunk in a scratch memory of planes.part_size() elements, and the value
+// [C] that they sum to.
+struct ChannelParts {
+  std::uint32_t parts;
+  ValueId sum;
+};
+
+// The second pass, for others that leave such parts, of one sum or of two at once.
+void sum_channel_parts(Lowering& lowering, const plane_walk::Planes& planes,
+                       const ChannelParts& first, std::string label,
+                       const std::optional<ChannelParts>& second = std::nullopt);
 
 }  // namespace vktrain::nn

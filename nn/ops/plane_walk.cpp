@@ -1,6 +1,9 @@
 #include "nn/ops/plane_walk.h"
 
 #include <algorithm>
+#include <bit>
+
+#include "nn/loop_turns.h"
 
 namespace vktrain::nn::plane_walk {
 namespace {
@@ -19,6 +22,17 @@ std::int64_t chunk_rows(const runtime::DeviceProfile& device, const Layout& layo
     rows = std::clamp(layout.size() / 4 / kInvocations, kMinRows, kMaxRows);
   }
   return at_least(rows, layout.rows);
+}
+
+// A GPU wants a workgroup as wide as the floor allows. A CPU driver runs it on one core and pays
+// for each vector of invocations at a barrier: a few invocations with about 64 parts each.
+std::uint32_t reducing_workgroup(const runtime::DeviceProfile& device, std::int64_t items) {
+  constexpr std::int64_t kItems = 64;
+  constexpr std::uint32_t kLeastOnCpu = 8, kMostOnCpu = 64, kOnGpu = 128;
+  if (device.kind != runtime::DeviceKind::cpu) return kOnGpu;
+  const auto wanted = static_cast<std::uint64_t>(divide_up(items, kItems));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(std::bit_ceil(wanted), kLeastOnCpu, kMostOnCpu));
 }
 
 }  // namespace
@@ -53,12 +67,12 @@ PlannedDispatch walk(const Planes& planes, std::string shader,
 
 PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader,
                             std::int64_t walks) {
-  const std::uint32_t workgroup = lowering.device().kind == runtime::DeviceKind::cpu ? 64 : 128;
+  const std::uint32_t workgroup = reducing_workgroup(lowering.device(), planes.most_items());
   PlannedDispatch d;
   d.shader = std::move(shader);
   d.constants = {workgroup};
-  // Each walk over a channel's parts, and a loop over what the lanes have.
-  d.turns = walks * (divide_up(planes.most_items(), workgroup) + 1 + workgroup + 1);
+  // Each walk over a channel's parts, and the sum of what the lanes have.
+  d.turns = walks * (divide_up(planes.most_items(), workgroup) + 1 + lane_sum_turns(workgroup));
   d.groups = lowering.groups_for(planes.channel_stride(), 1);
   return d;
 }

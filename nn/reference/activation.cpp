@@ -38,6 +38,10 @@ double activation(const ActivationSpec& activation, double x) {
   return x;
 }
 
+void activate(const ActivationSpec& spec, std::span<double> values) {
+  for (double& value : values) value = activation(spec, value);
+}
+
 double activation_derivative(const ActivationSpec& activation, double operand) {
   const double x = operand, y = operand;
   switch (activation.kind) {

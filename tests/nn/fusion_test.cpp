@@ -11,6 +11,7 @@
 #include "nn/operation.h"
 #include "nn/ops/add.h"
 #include "nn/ops/avg_pool2d.h"
+#include "nn/ops/batch_norm.h"
 #include "nn/ops/bias_add.h"
 #include "nn/ops/conv2d.h"
 #include "nn/ops/gemm.h"
@@ -50,14 +51,16 @@ std::size_t expected_savings(const std::vector<NetworkLayer>& layers,
     const bool last = i + 1 == layers.size();
     const bool then_activation = !last && layers[i + 1].kind == Kind::activation;
     const bool then_linear = !last && layers[i + 1].kind == Kind::linear;
+    // A derivative that reads the activation's input keeps it alive.
+    const bool one_reader =
+        then_activation && !derivative_needs_input(layers[i + 1].activation.kind);
     if (layers[i].kind == Kind::linear) {
       if (layers[i].bias) saved += (options.bias ? 1u : 0u) + (options.bias_gradient ? 1u : 0u);
       const bool bare_product = !layers[i].bias || options.bias;
-      // A derivative that reads the activation's input keeps it alive.
-      const bool one_reader =
-          then_activation && !derivative_needs_input(layers[i + 1].activation.kind);
       if (options.activation && one_reader && bare_product) ++saved;
     }
+    const bool elementwise = layers[i].kind == Kind::batch_norm || layers[i].kind == Kind::skip;
+    if (elementwise && options.activation && one_reader) ++saved;
     // The gradient of an activation's output comes straight out of the next layer's product.
     if (layers[i].kind == Kind::activation && options.activation_gradient && then_linear) ++saved;
   }
@@ -186,6 +189,30 @@ TEST(Fusion, DerivativesOfTheInputKeepTheInput) {
       ++readers;
     }
     EXPECT_EQ(readers, 1u);
+  }
+}
+
+// Batch normalisation, in training and evaluation, and the sum of a residual block take the
+// activation behind them.
+TEST(Fusion, ElementwiseOperationsTakeActivations) {
+  for (const bool training : {true, false}) {
+    ParameterSet parameters;
+    Graph graph(parameters);
+    const ValueId x = graph.add_external("x", {kBatch, 6}, DType::f32, false);
+    const ValueId labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+    const ValueId norm = training ? batch_norm_train(graph, x, BatchNormOptions{}, "1")
+                                  : batch_norm_eval(graph, x, BatchNormOptions{}, "1");
+    const ValueId hidden = activation(graph, norm, {Activation::relu}, "2");
+    const ValueId sum = activation(graph, add(graph, hidden, x, "3"), {Activation::tanh}, "4");
+    differentiate(graph, softmax_cross_entropy(graph, sum, labels).loss);
+    FusionOptions others;
+    others.activation = false;
+    fuse(graph, others);
+    EXPECT_EQ(count(graph, "activation_forward"), 2u);
+    fuse(graph);
+    EXPECT_EQ(count(graph, "activation_forward"), 0u);
+    EXPECT_EQ(count(graph, training ? "batch_norm_train" : "batch_norm_eval"), 1u);
+    EXPECT_EQ(count(graph, "add"), 1u);
   }
 }
 

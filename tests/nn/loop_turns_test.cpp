@@ -166,14 +166,14 @@ std::vector<Limited> limited_operations() {
   };
   const OpCase average =
       image(3, [](Graph& graph, ValueId x) { return global_avg_pool2d(graph, x, "op"); });
-  const OpCase norm = image(200, [](Graph& graph, ValueId x) {
+  const OpCase norm = image(1'000, [](Graph& graph, ValueId x) {
     return batch_norm_train(graph, x, BatchNormOptions{}, "op");
   });
   OpCase clipped = norm_case(10, true);
   clipped.rewrite = [](Graph& graph) { clip_gradients(graph, {.norm = 1}); };
   return {
-      // 2 walks over 4 chunks of 51 vec4 by 64 lanes, and over these.
-      {"batch norm of images", norm, 2 * (4 + 1 + 64 + 1), kSmallerBatch},
+      // 2 walks over 16 chunks of 51 vec4 by 16 lanes, and the sums of these in pairs.
+      {"batch norm of images", norm, 2 * (51 + 1 + 4 + 1), kSmallerBatch},
       // 63 turns of 16 rows.
       {"column sum", matrix_case(1'000, 5, [](Graph&, ValueId x) { return x; }), 63 + 1 + 16 + 1,
        kSmallerBatch},

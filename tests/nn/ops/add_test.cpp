@@ -1,5 +1,6 @@
 #include "nn/ops/add.h"
 
+#include "nn/fusion.h"
 #include "nn/ops/activation.h"
 #include "runtime/error.h"
 #include "tests/nn/ops/op_test.h"
@@ -29,6 +30,25 @@ class AddTest : public OpTest {
 TEST_F(AddTest, MatchesReference) {
   std::uint64_t seed = 0;
   for (const auto& [batch, columns] : odd_shapes(20, 7)) check(make_case(batch, columns, ++seed));
+}
+
+// A residual block's end: the activation of the sum, in one kernel.
+TEST_F(AddTest, ActivationsInItMatchReference) {
+  std::uint64_t seed = 30;
+  for (const Activation kind : {Activation::relu, Activation::tanh, Activation::sigmoid,
+                                Activation::elu, Activation::leaky_relu}) {
+    OpCase c = make_case(33, 7, ++seed);
+    c.build = [kind, sum = c.build](Graph& graph, ValueId x) {
+      return activation(graph, sum(graph, x), {kind, 0.5f}, "behind");
+    };
+    c.rewrite = [](Graph& graph) {
+      fuse(graph);
+      for (const auto& operation : graph.operations()) {
+        EXPECT_FALSE(operation->kind() == "activation_forward" && operation->label == "behind");
+      }
+    };
+    check(c);
+  }
 }
 
 TEST_F(AddTest, GradientsOfValuesWithSeveralUsesAddUp) { check_gradients(make_case(3, 6, 1)); }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/fusion.h"
 #include "nn/ops/activation.h"
 #include "runtime/error.h"
 #include "tests/nn/ops/image_case.h"
@@ -18,6 +19,7 @@ struct Settings {
   double deviation = 1;
   bool input_gradient = true;
   std::uint32_t runs = 1;
+  Activation activation = Activation::none;  // behind it, merged into it by a fusion
 };
 
 ValueId value_named(const Graph& graph, std::string_view name) {
@@ -52,15 +54,22 @@ class BatchNormTest : public OpTest {
 
  private:
   static std::function<ValueId(Graph&, ValueId)> build(const Settings& s) {
-    return [training = s.training](Graph& graph, ValueId x) {
-      return training ? batch_norm_train(graph, x, BatchNormOptions{}, "op")
-                      : batch_norm_eval(graph, x, BatchNormOptions{}, "op");
+    return [training = s.training, kind = s.activation](Graph& graph, ValueId x) {
+      const ValueId y = training ? batch_norm_train(graph, x, BatchNormOptions{}, "op")
+                                 : batch_norm_eval(graph, x, BatchNormOptions{}, "op");
+      return activation(graph, y, {kind, 0.5f}, "behind");
     };
   }
 
   static void set(OpCase& c, const Settings& s) {
     c.runs = s.runs;
     c.input_gradient = s.input_gradient;
+    c.rewrite = [](Graph& graph) {
+      fuse(graph);
+      for (const auto& operation : graph.operations()) {
+        EXPECT_NE(operation->kind(), "activation_forward");
+      }
+    };
     c.fill = [s](const Value& value, std::size_t count, std::uint32_t,
                  PhiloxRng& rng) -> std::optional<std::vector<std::uint32_t>> {
       if (value.name == "input") return words_of(normal_values(count, rng, s.mean, s.deviation));
@@ -93,6 +102,19 @@ TEST_F(BatchNormTest, LargeMeanCostsNoDigits) {
     for (const auto& [batch, columns] : {std::pair{512, 10}, std::pair{65, 5}}) {
       check(make_case(batch, columns, ++seed, {.mean = mean}));
       check(make_case(batch, columns, ++seed, {.mean = mean, .input_gradient = false}));
+    }
+  }
+}
+
+TEST_F(BatchNormTest, ActivationsInItMatchReference) {
+  std::uint64_t seed = 140;
+  for (const bool training : {true, false}) {
+    for (const Activation kind : {Activation::relu, Activation::tanh, Activation::sigmoid,
+                                  Activation::elu, Activation::leaky_relu}) {
+      const Settings s{.training = training, .activation = kind};
+      check(make_case(33, 6, ++seed, s));
+      check(make_case({18, 3, 5, 7}, ++seed, s));
+      check(make_case({4, 5, 6, 6}, ++seed, s));
     }
   }
 }
