@@ -6,13 +6,20 @@
 //
 // Rows are row_stride elements apart, always a multiple of 4. All strides below are in vec4.
 // z = replica * splits + split; with splits > 1 every split writes its partial product to C as
-// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce.
+// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce. With TEXELS defined the
+// output of an activation is read as texels (nn/lowering.h: reads_texels).
 
 layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
 layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
 layout(set = 0, binding = 2, std430) buffer C { vec4 c[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { vec4 bias[]; };
+#ifdef TEXELS
+layout(set = 0, binding = 12) uniform samplerBuffer output_texels;
+vec4 load_output(uint i) { return texelFetch(output_texels, int(i)); }
+#else
 layout(set = 0, binding = 4, std430) readonly buffer Output { vec4 activation_output[]; };
+vec4 load_output(uint i) { return activation_output[i]; }
+#endif
 layout(set = 0, binding = 5, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 
 layout(push_constant, std430) uniform Push {
@@ -62,15 +69,21 @@ vec4 keep_below(vec4 value, uint first, uint end) {
     return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
 }
 
-// Writes four columns of a row; columns past N become 0, so that padding stays finite (and zero in
-// parameters).
-void store(uint row, uint column4, vec4 value) {
+// Of four columns; those past N get some column's.
+vec4 load_bias(uint column4) {
+    if (ADD_BIAS == 0) return vec4(0.0);
+    return bias[replica_number * p.bias_replica + min(column4, (p.n + 3) / 4 - 1)];
+}
+
+// Writes four columns of a row, `added` being their bias; columns past N become 0, so that padding
+// stays finite (and zero in parameters).
+void store(uint row, uint column4, vec4 value, vec4 added) {
     if (row >= p.m || column4 * 4 >= p.n) return;
     if (MIXED != 0) value *= p.a_unscale;
-    if (ADD_BIAS != 0) value += bias[replica_number * p.bias_replica + column4];
+    if (ADD_BIAS != 0) value += added;
     value = activate(ACTIVATION, value, p.alpha);
     if (ACTIVATION_GRADIENT != 0) {
-        vec4 y = activation_output[replica_number * p.output_replica + row * p.c_stride + column4];
+        vec4 y = load_output(replica_number * p.output_replica + row * p.c_stride + column4);
         value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
     }
     value = keep_below(value, column4 * 4, p.n);

@@ -48,8 +48,10 @@ void main() {
             right[i] = fma(vec4(x), r, right[i]);
         }
     }
+    vec4 bias_left = load_bias(column4);
+    vec4 bias_right = load_bias(column4 + 1);
     for (uint i = 0; i < ROWS; ++i) {
-        store(row0 + i, column4, left[i]);
-        store(row0 + i, column4 + 1, right[i]);
+        store(row0 + i, column4, left[i], bias_left);
+        store(row0 + i, column4 + 1, right[i], bias_right);
     }
 }

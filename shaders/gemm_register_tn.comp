@@ -63,9 +63,11 @@ void main() {
             }
         }
     }
+    vec4 bias_left = load_bias(column4);
+    vec4 bias_right = load_bias(column4 + 1);
     for (uint i = 0; i < ROWS; ++i) {
-        store(row0 + i, column4, left[i]);
-        store(row0 + i, column4 + 1, right[i]);
+        store(row0 + i, column4, left[i], bias_left);
+        store(row0 + i, column4 + 1, right[i], bias_right);
     }
     if (p.sum_a != 0 && column4 == 0) {
         for (uint i4 = 0; i4 < ROWS4; ++i4) store_bias_gradient(row0 / 4 + i4, a_sum[i4]);

@@ -35,8 +35,10 @@ void clear_sums() {
 }
 
 void store_sums() {
+    vec4 bias_left = load_bias(first_own4());
+    vec4 bias_right = load_bias(first_own4() + 1);
     [[unroll]] for (uint i = 0; i < ROWS; ++i) {
-        store(first_shared() + i, first_own4(), left[i]);
-        store(first_shared() + i, first_own4() + 1, right[i]);
+        store(first_shared() + i, first_own4(), left[i], bias_left);
+        store(first_shared() + i, first_own4() + 1, right[i], bias_right);
     }
 }

@@ -5,6 +5,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "activation.glsl"
+#define TEXELS
 #include "gemm.glsl"
 #include "gemm_shuffle.glsl"
 
@@ -30,9 +31,11 @@ void store_transposed_sums() {
     [[unroll]] for (uint i4 = 0; i4 < ROWS / 4; ++i4) {
         mat4 l = transpose(mat4(left[4 * i4], left[4 * i4 + 1], left[4 * i4 + 2], left[4 * i4 + 3]));
         mat4 r = transpose(mat4(right[4 * i4], right[4 * i4 + 1], right[4 * i4 + 2], right[4 * i4 + 3]));
+        uint column4 = first_shared() / 4 + i4;
+        vec4 column_bias = load_bias(column4);
         [[unroll]] for (uint j = 0; j < 4; ++j) {
-            store(row + j, first_shared() / 4 + i4, l[j]);
-            store(row + 4 + j, first_shared() / 4 + i4, r[j]);
+            store(row + j, column4, l[j], column_bias);
+            store(row + 4 + j, column4, r[j], column_bias);
         }
     }
 }

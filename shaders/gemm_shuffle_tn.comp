@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "activation.glsl"
+#define TEXELS
 #include "gemm.glsl"
 #include "gemm_shuffle.glsl"
 

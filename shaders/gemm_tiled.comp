@@ -111,10 +111,13 @@ void main() {
         slot = 1 - slot;
         first = false;
     }
-    [[unroll]] for (uint i = 0; i < RESULTS_M; ++i) {
-        uint row = 4 * (row4 + my_row4 + i / 4 * THREADS_M) + i % 4;
-        [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j)
-            store(row, column4 + my_column4 + j * THREADS_N, sum[i * BLOCKS_N + j]);
+    [[unroll]] for (uint j = 0; j < BLOCKS_N; ++j) {
+        uint own_column4 = column4 + my_column4 + j * THREADS_N;
+        vec4 column_bias = load_bias(own_column4);
+        [[unroll]] for (uint i = 0; i < RESULTS_M; ++i) {
+            uint row = 4 * (row4 + my_row4 + i / 4 * THREADS_M) + i % 4;
+            store(row, own_column4, sum[i * BLOCKS_N + j], column_bias);
+        }
     }
     if (sum_a && my_column4 == 0) {
         [[unroll]] for (uint i4 = 0; i4 < BLOCKS_M; ++i4)
