@@ -46,8 +46,8 @@ void choose(VariantChoices& choices, const Asked& asked, std::size_t candidate) 
 }
 
 // CPU drivers take long to compile, and those of convolutions for each shape anew: the kernels that
-// a case would not get without a tuner run the first cases that have them, and those that only
-// other devices get fewer.
+// a case would not get without a tuner run the first cases that have them, those that only other
+// devices get fewer, and those that no tuner measures none unless all are asked for.
 constexpr std::uint64_t kCasesOfAlternatives = 2, kCasesOfOthers = 2;
 
 }  // namespace
@@ -68,8 +68,16 @@ std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
   return all;
 }
 
-bool counts(const runtime::DeviceProfile& own, std::size_t candidate, const CheckRow& row) {
-  return own.kind != runtime::DeviceKind::cpu || candidate == 0 || row.cases < kCasesOfAlternatives;
+bool counts(const runtime::DeviceProfile& own, const Asked& asked, std::size_t candidate,
+            bool all_kernels, CheckRow& row) {
+  if (own.kind != runtime::DeviceKind::cpu || candidate == 0) return true;
+  const std::size_t last_resorts =
+      asked.questions.empty() ? 0 : asked.questions.front().last_resorts;
+  if (!all_kernels && candidate + last_resorts >= asked.candidates.size()) {
+    if (row.cases == 0) row.why = "a last resort of the tuner; --all-kernels runs it";
+    return false;
+  }
+  return row.cases < kCasesOfAlternatives;
 }
 
 bool counts_for_other(const Asked& asked, const CheckRow& row) {
@@ -107,7 +115,8 @@ void CaseCheck::plan_round(std::size_t round, const CheckOptions& options, Opera
   for (const Asked& asked : asked_) {
     if (round >= asked.candidates.size()) continue;
     CheckRow& row = planned.at(asked.name, asked.candidates[round]);
-    const bool needed = other_ ? counts_for_other(asked, row) : counts(profile_, round, row);
+    const bool needed = other_ ? counts_for_other(asked, row)
+                               : counts(profile_, asked, round, options.all_kernels, row);
     if (needed && options.wants(row)) fresh[asked.operation] = &asked;
   }
   for (const auto& [operation, asked] : fresh) {

@@ -27,9 +27,10 @@ struct Asked {
 std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
                        const runtime::DeviceProfile& profile);
 
-// Whether one more case of a row is run: with candidate number `candidate` of this device, or with
-// a kernel that only other devices get.
-bool counts(const runtime::DeviceProfile& own, std::size_t candidate, const CheckRow& row);
+// Whether one more case of a row is run: with candidate number `candidate` of the device `own`, or
+// with a kernel that only other devices get. Where the first never is, the row gets the reason.
+bool counts(const runtime::DeviceProfile& own, const Asked& asked, std::size_t candidate,
+            bool all_kernels, CheckRow& row);
 bool counts_for_other(const Asked& asked, const CheckRow& row);
 
 // Runs in as many rounds as the operation with the most kernels has kernels. What is to be run is

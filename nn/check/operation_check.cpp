@@ -116,7 +116,9 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
     for (const Asked& asked : ask(ops, c.operation.batch, profile)) {
       for (std::size_t i = 0; i < asked.candidates.size(); ++i) {
         CheckRow& row = rows.at(asked.name, asked.candidates[i]);
-        if (own ? counts(profile, i, row) : counts_for_other(asked, row)) ++row.cases;
+        const bool needed = own ? counts(profile, asked, i, options.all_kernels, row)
+                                : counts_for_other(asked, row);
+        if (needed) ++row.cases;
       }
     }
   };
@@ -126,7 +128,12 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
       other.runs_here ? count(c, other.profile, false) : add_skipped(rows, other, c);
     }
   }
-  return wanted_rows(rows, options);
+  std::vector<CheckRow> all = wanted_rows(rows, options);
+  for (CheckRow& row : all) {
+    if (row.cases > 0) row.why.clear();
+    if (row.cases == 0) row.result = CheckResult::skipped;
+  }
+  return all;
 }
 
 std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptions& options,
@@ -165,7 +172,10 @@ std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptio
   for (CheckRow& row : all) {
     if (row.result != CheckResult::not_run) continue;
     row.result = row.cases > 0 ? CheckResult::pass : CheckResult::skipped;
-    if (row.cases == 0) row.why = "no case with it could run, because other kernels failed";
+    if (row.cases > 0) row.why.clear();
+    if (row.cases == 0 && row.why.empty()) {
+      row.why = "no case with it could run, because other kernels failed";
+    }
   }
   return all;
 }

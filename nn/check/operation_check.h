@@ -18,7 +18,8 @@ struct CheckOptions {
   // Rows whose name contains it, without regard to case; empty: all.
   std::string filter = "";
   std::uint64_t seed = 1;
-  // Also the kernels that only other devices get, as far as this one can run them.
+  // On a CPU driver also the tuner's last resorts and the kernels that only other devices get, as
+  // far as this one can run them.
   bool all_kernels = false;
   // Called before each piece of work with what comes next, by one thread at a time; what it throws
   // ends the check.

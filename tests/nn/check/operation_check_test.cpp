@@ -137,6 +137,21 @@ TEST_F(OperationCheckTest, CpuDriversRunKernelsForGpus) {
   EXPECT_GE(std::ranges::count_if(rows, passes), 3);
 }
 
+// A CPU driver takes long to compile what no tuner measures there; a GPU runs all that it could get.
+TEST_F(OperationCheckTest, LastResortsOfCpuDriversAreSkippedUnlessAskedFor) {
+  const auto skipped = [&](bool all_kernels) {
+    CheckOptions options;
+    options.all_kernels = all_kernels;
+    const std::vector<CheckRow> rows =
+        list_operations(device(), options, cases_named("65 x 33 -> 17, relu"));
+    return std::ranges::count_if(rows, [](const CheckRow& row) {
+      return row.result == CheckResult::skipped && row.why.starts_with("a last resort");
+    });
+  };
+  EXPECT_EQ(skipped(false) > 0, device().profile().kind == runtime::DeviceKind::cpu);
+  EXPECT_EQ(skipped(true), 0);
+}
+
 TEST_F(OperationCheckTest, EveryVariantOfAFewCasesPasses) {
   std::vector<CatalogueCase> some = cases_named("65 x 33 -> 17, relu");
   for (const char* name : {"[3, 6, 9, 8] -> 8", "loss, [65, 10]", "sgd with Nesterov",
