@@ -41,7 +41,8 @@ std::size_t sole_producer(const Graph& graph, ValueId value, std::size_t consume
 }
 
 // Puts `merged` in the place of `kept_index` and removes `removed_index`. Where a producer and its
-// only consumer merge, the consumer's place is right: all operands of both are there.
+// only consumer merge, the consumer's place is right, where all operands of both are there; where
+// the consumer adds none, the producer's is, too.
 void merge(Graph& graph, std::size_t kept_index, std::size_t removed_index,
            std::unique_ptr<Operation> merged, std::string label) {
   auto& operations = graph.operations();
@@ -82,39 +83,6 @@ bool fuse_activation(Graph& graph, std::size_t index) {
   merge(graph, index, producer,
         std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), activation->y(), epilogue),
         gemm->label);
-  return true;
-}
-
-// The operation before an activation with that activation in it, or null where it takes none.
-std::unique_ptr<Operation> with_activation(const Operation& operation,
-                                           const ActivationForward& activation) {
-  const ActivationSpec& spec = activation.activation();
-  const ValueId y = activation.y();
-  if (const auto* norm = dynamic_cast<const BatchNormTrain*>(&operation)) {
-    if (norm->activation().kind != Activation::none) return nullptr;
-    return std::make_unique<BatchNormTrain>(norm->x(), norm->parameters(), y, norm->mean(),
-                                            norm->inv_std(), norm->options(), spec);
-  }
-  if (const auto* norm = dynamic_cast<const BatchNormEval*>(&operation)) {
-    if (norm->activation().kind != Activation::none) return nullptr;
-    return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(), spec);
-  }
-  if (const auto* sum = dynamic_cast<const Add*>(&operation)) {
-    if (sum->activation().kind != Activation::none) return nullptr;
-    return std::make_unique<Add>(sum->a(), sum->b(), y, spec);
-  }
-  return nullptr;
-}
-
-bool fuse_elementwise_activation(Graph& graph, std::size_t index) {
-  const auto* activation = as<ActivationForward>(graph, index);
-  if (!activation) return false;
-  const std::size_t producer = sole_producer(graph, activation->x(), index);
-  if (producer == kNone) return false;
-  const Operation& before = *graph.operations()[producer];
-  std::unique_ptr<Operation> merged = with_activation(before, *activation);
-  if (!merged) return false;
-  merge(graph, index, producer, std::move(merged), before.label);
   return true;
 }
 
@@ -210,6 +178,42 @@ bool fuse_conv2d_bias_gradient(Graph& graph, std::size_t index) {
     return true;
   }
   return false;
+}
+
+// The operation before an activation with that activation in it, or null where it takes none.
+std::unique_ptr<Operation> with_activation(const Operation& operation,
+                                           const ActivationForward& activation) {
+  const ActivationSpec& spec = activation.activation();
+  const ValueId y = activation.y();
+  if (const auto* norm = dynamic_cast<const BatchNormTrain*>(&operation)) {
+    if (norm->activation().kind != Activation::none) return nullptr;
+    return std::make_unique<BatchNormTrain>(norm->x(), norm->parameters(), y, norm->mean(),
+                                            norm->inv_std(), norm->options(), spec);
+  }
+  if (const auto* norm = dynamic_cast<const BatchNormEval*>(&operation)) {
+    if (norm->activation().kind != Activation::none) return nullptr;
+    return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(), spec);
+  }
+  if (const auto* sum = dynamic_cast<const Add*>(&operation)) {
+    if (sum->activation().kind != Activation::none) return nullptr;
+    return std::make_unique<Add>(sum->a(), sum->b(), y, spec);
+  }
+  return nullptr;
+}
+
+bool fuse_elementwise_activation(Graph& graph, std::size_t index) {
+  const auto* activation = as<ActivationForward>(graph, index);
+  if (!activation) return false;
+  const std::size_t producer = sole_producer(graph, activation->x(), index);
+  if (producer == kNone) return false;
+  const Operation& before = *graph.operations()[producer];
+  std::unique_ptr<Operation> merged = with_activation(before, *activation);
+  if (!merged) return false;
+  // At the earlier place: an activation adds no operand, and batch normalisation has other results
+  // that keep their order.
+  const std::string label = before.label;
+  merge(graph, producer, index, std::move(merged), label);
+  return true;
 }
 
 const MaxPool2d* pooling_with(const Graph& graph, ValueId winners) {

@@ -14,7 +14,7 @@
 
 namespace vktrain::nn {
 
-// Of a sum over so many lanes of a workgroup in pairs; a power of two.
+// Of the loop that adds up what so many lanes of a workgroup have, in pairs; a power of two.
 constexpr std::int64_t lane_sum_turns(std::uint32_t lanes) { return std::bit_width(lanes); }
 
 inline bool within_loop_limit(std::int64_t turns, const runtime::DeviceProfile& device) {

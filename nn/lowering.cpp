@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <limits>
 #include <stdexcept>
 
@@ -92,6 +94,15 @@ std::size_t Lowering::choose(VariantQuestion question) {
   const std::size_t chosen = variants_ ? variants_->choose(question) : 0;
   questions_.push_back(std::move(question));
   return chosen;
+}
+
+std::uint32_t reducing_workgroup(const runtime::DeviceProfile& device, std::int64_t items,
+                                 std::uint32_t most) {
+  constexpr std::int64_t kItems = 64;
+  constexpr std::uint64_t kLeastOnCpu = 8, kMostOnCpu = 64;
+  if (device.kind != runtime::DeviceKind::cpu) return most;
+  const auto wanted = static_cast<std::uint64_t>(divide_up(items, kItems));
+  return static_cast<std::uint32_t>(std::clamp(std::bit_ceil(wanted), kLeastOnCpu, kMostOnCpu));
 }
 
 bool reads_texels(const runtime::DeviceProfile& device) {

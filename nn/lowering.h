@@ -130,6 +130,13 @@ inline std::uint32_t to_u32(std::int64_t value) { return static_cast<std::uint32
 
 inline double bytes_of(std::int64_t elements) { return 4.0 * static_cast<double>(elements); }
 
+// Invocations of a workgroup that share `items` terms of sums and then add up what each has, a
+// power of two. A GPU wants as many as the kernel allows, `most`, at least 64. A CPU driver runs a
+// workgroup on one core and pays for each vector of invocations at a barrier: there it is a few
+// with about 64 terms each.
+std::uint32_t reducing_workgroup(const runtime::DeviceProfile& device, std::int64_t items,
+                                 std::uint32_t most);
+
 // Invocations of kernels that move one vec4 each.
 inline constexpr std::uint32_t kElementwiseWorkgroup = 64;
 

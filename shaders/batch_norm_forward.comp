@@ -1,7 +1,7 @@
 // Training form of batch normalisation for [N, C]: a column tile takes the statistics of its
-// channels, moves the running ones, normalises and activates. Variance by the corrected two-pass algorithm
-// (Chan, Golub & LeVeque 1983), the mean as a sum of two floats, so that a mean that is large
-// against the standard deviation costs no digits.
+// channels, moves the running ones, normalises and activates. Variance by the corrected two-pass
+// algorithm (Chan, Golub & LeVeque 1983), the mean as a sum of two floats, so that a mean that is
+// large against the standard deviation costs no digits.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

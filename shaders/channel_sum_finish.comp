@@ -16,7 +16,7 @@ layout(set = 0, binding = 3, std430) writeonly buffer SecondSum { float second_s
 layout(push_constant, std430) uniform Push {
     Planes planes;
     uint parts_replica;  // in vec4
-    uint sum_replica;    // in floats
+    uint sum_replica;    // in floats, as the next
     uint second_sum_replica;
     uint sums;  // channels with padding
 } p;

@@ -1,5 +1,5 @@
 // Ends a step: writes its metrics (mean loss, hits, penalty) and advances the step state. One
-// workgroup a replica; sums in a fixed tree.
+// workgroup a replica, of a power of two; sums in a fixed tree.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -21,29 +21,26 @@ layout(push_constant, std430) uniform Push {
     uint metrics_replica;  // in StepMetrics
 } p;
 
-shared float loss_sums[64];
-shared float penalty_sums[64];
-shared uint correct_sums[64];
+shared float loss_sums[gl_WorkGroupSize.x];
+shared float penalty_sums[gl_WorkGroupSize.x];
+shared uint correct_sums[gl_WorkGroupSize.x];
 
 void main() {
     uint lane = gl_LocalInvocationID.x;
     float loss_sum = 0.0;
     float penalty_sum = 0.0;
     uint correct_sum = 0;
-    for (uint first = 0; first < p.batch; first += 64) {
-        uint i = first + lane;
-        if (i < p.batch) {
-            loss_sum += loss[replica() * p.loss_replica + i];
-            correct_sum += correct[replica() * p.correct_replica + i];
-        }
+    for (uint i = lane; i < p.batch; i += gl_WorkGroupSize.x) {
+        loss_sum += loss[replica() * p.loss_replica + i];
+        correct_sum += correct[replica() * p.correct_replica + i];
     }
-    for (uint i = lane; i < p.penalty_parts; i += 64)
+    for (uint i = lane; i < p.penalty_parts; i += gl_WorkGroupSize.x)
         penalty_sum += penalty[replica() * p.penalty_replica + i];
     loss_sums[lane] = loss_sum;
     correct_sums[lane] = correct_sum;
     penalty_sums[lane] = penalty_sum;
     barrier();
-    for (uint width = 32; width > 0; width /= 2) {
+    for (uint width = gl_WorkGroupSize.x / 2; width > 0; width /= 2) {
         if (lane < width) {
             loss_sums[lane] += loss_sums[lane + width];
             correct_sums[lane] += correct_sums[lane + width];

@@ -143,8 +143,10 @@ void main() {
             barrier();
             for (uint e = gl_SubgroupInvocationID; e < MATRIX4; e += gl_SubgroupSize) {
                 uint row = 4 * row4 + first_row + i * MATRIX_M + e / (MATRIX_N / 4);
-                uint own_column4 = column4 + (first_column + j * MATRIX_N) / 4 + e % (MATRIX_N / 4);
-                store(row, own_column4, results[gl_SubgroupID * MATRIX4 + e], load_bias(own_column4));
+                uint own_column4 =
+                    column4 + (first_column + j * MATRIX_N) / 4 + e % (MATRIX_N / 4);
+                store(row, own_column4, results[gl_SubgroupID * MATRIX4 + e],
+                      load_bias(own_column4));
             }
         }
     }

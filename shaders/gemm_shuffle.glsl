@@ -1,7 +1,7 @@
 // Register tiles for drivers whose subgroup is a whole workgroup of 8 lanes (llvmpipe): an
 // invocation makes ROWS rows x 8 columns of C. There a load from a storage buffer is a loop over the
 // lanes, whether the address is uniform or not; a texel buffer is gathered without a loop, and a
-// shuffle from a constant lane is one permutation. So the operands are read as texels, and the rows
+// shuffle from a constant lane is one permutation. So the operands, and that of a derivative, are read as texels, and the rows
 // of the operand that all lanes share, A, are loaded a part by each lane and handed round; each lane
 // has columns of its own of the other. In transposed tiles (nt only) B is shared.
 #extension GL_EXT_control_flow_attributes : require

@@ -17,15 +17,15 @@ std::string notes_of(const nn::CheckRow& row) {
 
 std::string rounded(double value) { return fmt::format("{:.3g}", value); }
 
-// Kernels for other devices are many; their rows are summed up.
-bool is_other_variant(const nn::CheckRow& row) {
+// Kernels that are left out, most of them for other devices, are many; their rows are summed up.
+bool is_skipped_variant(const nn::CheckRow& row) {
   return row.result == nn::CheckResult::skipped && !row.variant.empty();
 }
 
-std::string other_variants_text(const nn::DeviceReport& report) {
+std::string skipped_variants_text(const nn::DeviceReport& report) {
   std::map<std::string, std::map<std::string, int>> counts;  // by reason and operation
   for (const nn::CheckRow& row : report.rows) {
-    if (is_other_variant(row)) ++counts[row.why][row.operation];
+    if (is_skipped_variant(row)) ++counts[row.why][row.operation];
   }
   std::string text;
   for (const auto& [why, operations] : counts) {
@@ -49,7 +49,7 @@ std::string rows_text(const nn::DeviceReport& report) {
                    {"result"},
                    {""}});
   for (const nn::CheckRow& row : report.rows) {
-    if (is_other_variant(row)) continue;
+    if (is_skipped_variant(row)) continue;
     table.add_row({row.group, row.operation, row.variant.empty() ? "-" : row.variant,
                    std::to_string(row.cases), row.error ? rounded(row.error->ulp) : "-",
                    row.error ? rounded(row.error->limit_ulp) : "-",
@@ -68,7 +68,7 @@ std::string check_table(const nn::DeviceReport& report) {
   if (!device.usable()) {
     return text + fmt::format("skipped: {}\n", fmt::join(device.refused, "; "));
   }
-  text += "\n" + rows_text(report) + "\n" + other_variants_text(report);
+  text += "\n" + rows_text(report) + "\n" + skipped_variants_text(report);
   const std::size_t info = report.count(nn::CheckResult::info);
   text += fmt::format("{} rows: {} passed, {} failed, {} skipped{}; {:.0f} s\n", report.rows.size(),
                       report.count(nn::CheckResult::pass), report.count(nn::CheckResult::fail),

@@ -69,15 +69,21 @@ std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
 }
 
 bool counts(const runtime::DeviceProfile& own, const Asked& asked, std::size_t candidate,
-            bool all_kernels, CheckRow& row) {
+            bool all_kernels, const CheckRow& row) {
   if (own.kind != runtime::DeviceKind::cpu || candidate == 0) return true;
   const std::size_t last_resorts =
       asked.questions.empty() ? 0 : asked.questions.front().last_resorts;
-  if (!all_kernels && candidate + last_resorts >= asked.candidates.size()) {
-    if (row.cases == 0) row.why = "a last resort of the tuner; --all-kernels runs it";
-    return false;
-  }
-  return row.cases < kCasesOfAlternatives;
+  const bool last_resort = candidate + last_resorts >= asked.candidates.size();
+  return (all_kernels || !last_resort) && row.cases < kCasesOfAlternatives;
+}
+
+void count_case(CheckRow& row) {
+  ++row.cases;
+  row.why.clear();
+}
+
+void leave_out_case(CheckRow& row) {
+  if (row.cases == 0) row.why = "a last resort of the tuner; --all-kernels runs it here";
 }
 
 bool counts_for_other(const Asked& asked, const CheckRow& row) {
@@ -118,9 +124,10 @@ void CaseCheck::plan_round(std::size_t round, const CheckOptions& options, Opera
     const bool needed = other_ ? counts_for_other(asked, row)
                                : counts(profile_, asked, round, options.all_kernels, row);
     if (needed && options.wants(row)) fresh[asked.operation] = &asked;
+    if (!needed && !other_) leave_out_case(row);
   }
   for (const auto& [operation, asked] : fresh) {
-    ++planned.at(asked->name, asked->candidates[round]).cases;
+    count_case(planned.at(asked->name, asked->candidates[round]));
   }
 }
 

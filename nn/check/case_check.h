@@ -28,10 +28,14 @@ std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
                        const runtime::DeviceProfile& profile);
 
 // Whether one more case of a row is run: with candidate number `candidate` of the device `own`, or
-// with a kernel that only other devices get. Where the first never is, the row gets the reason.
+// with a kernel that only other devices get.
 bool counts(const runtime::DeviceProfile& own, const Asked& asked, std::size_t candidate,
-            bool all_kernels, CheckRow& row);
+            bool all_kernels, const CheckRow& row);
 bool counts_for_other(const Asked& asked, const CheckRow& row);
+// One more case of a row is run; or, of this device's own kernels, is not, for which the row has
+// the reason until one is.
+void count_case(CheckRow& row);
+void leave_out_case(CheckRow& row);
 
 // Runs in as many rounds as the operation with the most kernels has kernels. What is to be run is
 // settled when it is made, case after case, so that cases may then run in any order.

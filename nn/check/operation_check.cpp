@@ -118,7 +118,8 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
         CheckRow& row = rows.at(asked.name, asked.candidates[i]);
         const bool needed = own ? counts(profile, asked, i, options.all_kernels, row)
                                 : counts_for_other(asked, row);
-        if (needed) ++row.cases;
+        if (needed) count_case(row);
+        if (!needed && own) leave_out_case(row);
       }
     }
   };
@@ -130,7 +131,6 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
   }
   std::vector<CheckRow> all = wanted_rows(rows, options);
   for (CheckRow& row : all) {
-    if (row.cases > 0) row.why.clear();
     if (row.cases == 0) row.result = CheckResult::skipped;
   }
   return all;
@@ -172,7 +172,6 @@ std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptio
   for (CheckRow& row : all) {
     if (row.result != CheckResult::not_run) continue;
     row.result = row.cases > 0 ? CheckResult::pass : CheckResult::skipped;
-    if (row.cases > 0) row.why.clear();
     if (row.cases == 0 && row.why.empty()) {
       row.why = "no case with it could run, because other kernels failed";
     }

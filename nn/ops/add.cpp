@@ -32,6 +32,7 @@ ValueId add(Graph& graph, ValueId a, ValueId b, std::string_view label) {
 }
 
 void Add::differentiate(Differentiator& differentiator) const {
+  if (activation_.kind != Activation::none) Operation::differentiate(differentiator);
   const ValueId gradient = differentiator.gradient_of(sum());
   differentiator.pass_gradient(a(), gradient);
   differentiator.pass_gradient(b(), gradient);

@@ -172,6 +172,7 @@ void add_backward(Differentiator& differentiator, const BackwardOperands& o,
 }  // namespace
 
 void BatchNormTrain::differentiate(Differentiator& differentiator) const {
+  if (activation_.kind != Activation::none) Operation::differentiate(differentiator);
   add_backward(differentiator,
                {.training = true,
                 .x = x(),
@@ -184,6 +185,7 @@ void BatchNormTrain::differentiate(Differentiator& differentiator) const {
 }
 
 void BatchNormEval::differentiate(Differentiator& differentiator) const {
+  if (activation_.kind != Activation::none) Operation::differentiate(differentiator);
   add_backward(differentiator,
                {.training = false,
                 .x = x(),

@@ -49,8 +49,8 @@ void sum_channel_parts(Lowering& l, const plane_walk::Planes& planes, const Chan
   const std::int64_t sums = second ? 2 : 1;
   PlannedDispatch d = plane_walk::per_channel(l, planes, "channel_sum_finish", 1);
   d.label = std::move(label);
-  d.constants.resize(3);
-  d.constants[2] = second ? 1 : 0;
+  constexpr std::uint32_t kWholeVec4 = 0;  // which the shader does not look at
+  d.constants.insert(d.constants.end(), {kWholeVec4, second ? 1u : 0u});
   d.bindings = {l.scratch_binding(first.parts, runtime::Access::read), l.write(first.sum),
                 l.scratch_binding(other.parts, runtime::Access::read), l.write(other.sum)};
   d.push = push_bytes(FinishPush{planes, plane_walk::scratch_stride(planes.part_size()) / 4,

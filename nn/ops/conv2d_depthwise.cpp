@@ -31,9 +31,10 @@ Conv2dGrid grid_of(const Conv2dSizes& s, std::int64_t channels, const Size2d& pl
 // Of the weight gradient, over quads of dy: lanes take one each. Then their sums are added up, a
 // vec4 at a time, and a row of the kernel and the padding are stored.
 LoopTurns quad_turns(const Conv2dSizes& s) {
-  constexpr std::int64_t kTreeTurns = 7, kPadding = 8;
+  constexpr std::int64_t kPadding = 8;
   const std::int64_t width = s.window.kernel.width;
-  return {.step = kWorkgroup, .others = 1 + (width / 4 + 1) * kTreeTurns + width + 1 + kPadding};
+  return {.step = kWorkgroup,
+          .others = 1 + (width / 4 + 1) * lane_sum_turns(kWorkgroup) + width + 1 + kPadding};
 }
 
 }  // namespace

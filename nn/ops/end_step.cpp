@@ -1,5 +1,8 @@
 #include "nn/ops/end_step.h"
 
+#include <algorithm>
+
+#include "nn/loop_turns.h"
 #include "nn/lowering.h"
 #include "nn/reference/end_step.h"
 #include "nn/reference/reference_memory.h"
@@ -7,8 +10,8 @@
 namespace vktrain::nn {
 namespace {
 
-constexpr std::uint32_t kWorkgroup = 64;  // as large as the shader's shared arrays
-constexpr std::int64_t kTreeTurns = 7;    // of the loop that sums them
+// At most; more would leave a batch nothing to add.
+constexpr std::uint32_t kMostInvocations = 64;
 
 struct Push {
   std::uint32_t batch, penalty_parts;
@@ -39,12 +42,15 @@ void EndStep::lower(Lowering& l) const {
   PlannedDispatch dispatch;
   dispatch.label = "end step";
   dispatch.shader = "end_step";
-  dispatch.constants = {kWorkgroup};
+  const std::int64_t parts = penalty ? l.layout(penalty_parts_).columns : 0;
+  const std::uint32_t workgroup =
+      reducing_workgroup(l.device(), std::max(l.batch(), parts), kMostInvocations);
+  dispatch.constants = {workgroup};
   dispatch.bindings = {l.read(loss_.loss), l.read(loss_.correct),
                        l.read(penalty ? penalty_parts_ : loss_.loss), l.read_write(step_.state),
                        l.write(step_.metrics)};
-  const std::int64_t parts = penalty ? l.layout(penalty_parts_).columns : 0;
-  dispatch.turns = divide_up(l.batch(), kWorkgroup) + divide_up(parts, kWorkgroup) + 2 + kTreeTurns;
+  dispatch.turns = divide_up(l.batch(), workgroup) + 1 + divide_up(parts, workgroup) + 1 +
+                   lane_sum_turns(workgroup);
   dispatch.push = push_bytes(Push{.batch = static_cast<std::uint32_t>(l.batch()),
                                   .penalty_parts = static_cast<std::uint32_t>(parts),
                                   .loss_replica = l.replica_stride(loss_.loss),

@@ -1,7 +1,6 @@
 #include "nn/ops/plane_walk.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "nn/loop_turns.h"
 
@@ -22,17 +21,6 @@ std::int64_t chunk_rows(const runtime::DeviceProfile& device, const Layout& layo
     rows = std::clamp(layout.size() / 4 / kInvocations, kMinRows, kMaxRows);
   }
   return at_least(rows, layout.rows);
-}
-
-// A GPU wants a workgroup as wide as the floor allows. A CPU driver runs it on one core and pays
-// for each vector of invocations at a barrier: a few invocations with about 64 parts each.
-std::uint32_t reducing_workgroup(const runtime::DeviceProfile& device, std::int64_t items) {
-  constexpr std::int64_t kItems = 64;
-  constexpr std::uint32_t kLeastOnCpu = 8, kMostOnCpu = 64, kOnGpu = 128;
-  if (device.kind != runtime::DeviceKind::cpu) return kOnGpu;
-  const auto wanted = static_cast<std::uint64_t>(divide_up(items, kItems));
-  return static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(std::bit_ceil(wanted), kLeastOnCpu, kMostOnCpu));
 }
 
 }  // namespace
@@ -67,7 +55,7 @@ PlannedDispatch walk(const Planes& planes, std::string shader,
 
 PlannedDispatch per_channel(const Lowering& lowering, const Planes& planes, std::string shader,
                             std::int64_t walks) {
-  const std::uint32_t workgroup = reducing_workgroup(lowering.device(), planes.most_items());
+  const std::uint32_t workgroup = reducing_workgroup(lowering.device(), planes.most_items(), 128);
   PlannedDispatch d;
   d.shader = std::move(shader);
   d.constants = {workgroup};

@@ -179,7 +179,7 @@ std::vector<Limited> limited_operations() {
        kSmallerBatch},
       {"loss", loss_case(5, 100, false), 100 + 100 + 1, kClasses},
       {"confusion matrix", loss_case(5, 100, true), 25 * 6 + 1, kClasses},
-      {"end of a step", loss_case(700, 2, false), 11 + 2 + 7, kSmallerBatch},
+      {"end of a step", loss_case(700, 2, false), 44 + 2 + 5, kSmallerBatch},
       {"max pooling", pooled({.kernel = {7, 7}, .stride = {2, 2}}), 4 * (7 * 9 + 1), kWindow},
       {"average pooling", average, 3 * (14 * 16 + 1), kWindow},
       {"clipping", clipped, 2 + 1 + 64 + 2, "use a smaller model"},

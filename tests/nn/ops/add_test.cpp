@@ -51,6 +51,25 @@ TEST_F(AddTest, ActivationsInItMatchReference) {
   }
 }
 
+// Their derivatives read the sum: it stays apart where there are gradients.
+TEST_F(AddTest, GeluAndSiluInItMatchReference) {
+  std::uint64_t seed = 50;
+  for (const Activation kind : {Activation::gelu, Activation::silu}) {
+    OpCase c = make_case(33, 7, ++seed);
+    c.build = nullptr;
+    c.build_whole = [kind](Graph& graph) {
+      const ValueId a = graph.add_external("a", {kBatch, 7}, DType::f32, false);
+      const ValueId b = graph.add_external("b", {kBatch, 7}, DType::f32, false);
+      graph.keep(activation(graph, add(graph, a, b, "op"), {kind}, "behind"));
+    };
+    c.rewrite = [](Graph& graph) {
+      fuse(graph);
+      EXPECT_EQ(graph.operations().size(), 1u);
+    };
+    check(c);
+  }
+}
+
 TEST_F(AddTest, GradientsOfValuesWithSeveralUsesAddUp) { check_gradients(make_case(3, 6, 1)); }
 
 TEST(AddShape, RefusesDifferentShapes) {

@@ -119,6 +119,23 @@ TEST_F(BatchNormTest, ActivationsInItMatchReference) {
   }
 }
 
+// Their derivatives read what stands before them: only evaluation, which has none, merges them.
+TEST_F(BatchNormTest, GeluAndSiluInEvaluationMatchReference) {
+  std::uint64_t seed = 180;
+  for (const Activation kind : {Activation::gelu, Activation::silu}) {
+    for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 7}}) {
+      OpCase c = make_case(19, 1, ++seed, {});
+      c.build = nullptr;
+      c.build_whole = [kind, shape](Graph& graph) {
+        const ValueId x = graph.add_external("input", shape, DType::f32, false);
+        const ValueId y = batch_norm_eval(graph, x, BatchNormOptions{}, "op");
+        graph.keep(activation(graph, y, {kind}, "behind"));
+      };
+      check(c);
+    }
+  }
+}
+
 TEST_F(BatchNormTest, SmallDeviationIsHeldUpByEpsilon) {
   check(make_case(64, 9, 5, {.deviation = 1e-4, .input_gradient = false}));
 }
