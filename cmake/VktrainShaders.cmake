@@ -1,5 +1,6 @@
-# vktrain_compile_shaders(out_variable NAME...): compiles shaders/NAME.comp to SPIR-V for Vulkan 1.1,
-# optimises and validates it. A glslang warning is an error. Sets out_variable to the .spv files.
+# vktrain_compile_shaders(out_variable NAME...): compiles NAME.comp to SPIR-V for Vulkan 1.1, optimises
+# and validates it; for a NAME_texels without a file of its own NAME.comp, with TEXELS defined. A
+# glslang warning is an error. Sets out_variable to the .spv files.
 find_program(GLSLANG_VALIDATOR NAMES glslangValidator glslang REQUIRED)
 find_program(SPIRV_OPT spirv-opt REQUIRED)
 find_program(SPIRV_VAL spirv-val REQUIRED)
@@ -8,15 +9,20 @@ function(vktrain_compile_shaders out_variable)
   set(outputs)
   foreach(name IN LISTS ARGN)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/${name}.comp")
+    set(define)
+    if(name MATCHES "^(.*)_texels$" AND NOT EXISTS "${source}")
+      set(source "${CMAKE_CURRENT_SOURCE_DIR}/${CMAKE_MATCH_1}.comp")
+      set(define -DTEXELS)
+    endif()
     set(output "${CMAKE_CURRENT_BINARY_DIR}/${name}.spv")
     add_custom_command(
       OUTPUT "${output}"
       COMMAND ${CMAKE_COMMAND} -DGLSLANG=${GLSLANG_VALIDATOR} -DSPIRV_OPT=${SPIRV_OPT}
-              -DSPIRV_VAL=${SPIRV_VAL} -DSOURCE=${source} -DOUTPUT=${output}
+              -DSPIRV_VAL=${SPIRV_VAL} -DSOURCE=${source} -DDEFINE=${define} -DOUTPUT=${output}
               -P ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cmake
       DEPENDS "${source}" "${CMAKE_SOURCE_DIR}/cmake/compile_shader.cmake"
       DEPFILE "${output}.d"
-      COMMENT "Shader ${name}.comp"
+      COMMENT "Shader ${name}"
       VERBATIM)
     list(APPEND outputs "${output}")
   endforeach()

@@ -112,4 +112,8 @@ bool reads_texels(const runtime::DeviceProfile& device) {
          device.texel_alignment <= 4 * kAlignmentElements;
 }
 
+std::string by_texels(const runtime::DeviceProfile& device, std::string_view shader) {
+  return fmt::format("{}{}", shader, reads_texels(device) ? "_texels" : "");
+}
+
 }  // namespace vktrain::nn

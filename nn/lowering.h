@@ -116,6 +116,9 @@ class Lowering {
 // lanes.
 bool reads_texels(const runtime::DeviceProfile& device);
 
+// The form of a shader that the device takes: itself, or `shader`_texels.
+std::string by_texels(const runtime::DeviceProfile& device, std::string_view shader);
+
 // The bytes of a push-constant block; its layout must be std430's (4-byte members only).
 template <class T>
 std::vector<std::byte> push_bytes(const T& block) {

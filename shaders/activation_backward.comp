@@ -3,10 +3,11 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "activation.glsl"
+#include "texels.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
-layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Operand { vec4 operand[]; };
+READ_VEC4(0, dy)
+READ_VEC4(1, operand)
 layout(set = 0, binding = 2, std430) writeonly buffer DX { vec4 dx[]; };
 
 // In vec4.
@@ -22,6 +23,6 @@ void main() {
     uint item = item_index();
     if (item >= p.count) return;
     vec4 derivative = activation_derivative(
-        ACTIVATION, operand[replica() * p.operand_replica + item], p.alpha);
-    dx[replica() * p.dx_replica + item] = dy[replica() * p.dy_replica + item] * derivative;
+        ACTIVATION, load_operand(replica() * p.operand_replica + item), p.alpha);
+    dx[replica() * p.dx_replica + item] = load_dy(replica() * p.dy_replica + item) * derivative;
 }

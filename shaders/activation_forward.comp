@@ -3,9 +3,10 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "activation.glsl"
+#include "texels.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
-layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(0, x)
 layout(set = 0, binding = 1, std430) writeonly buffer Y { vec4 y[]; };
 
 // In vec4.
@@ -20,5 +21,5 @@ void main() {
     uint item = item_index();
     if (item >= p.count) return;
     y[replica() * p.y_replica + item] =
-        activate(ACTIVATION, x[replica() * p.x_replica + item], p.alpha);
+        activate(ACTIVATION, load_x(replica() * p.x_replica + item), p.alpha);
 }

@@ -3,10 +3,11 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "activation.glsl"
+#include "texels.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
-layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
-layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
+READ_VEC4(0, a)
+READ_VEC4(1, b)
 layout(set = 0, binding = 2, std430) writeonly buffer Sum { vec4 sum[]; };
 
 // In vec4.
@@ -21,6 +22,6 @@ layout(push_constant, std430) uniform Push {
 void main() {
     uint item = item_index();
     if (item >= p.count) return;
-    vec4 plain = a[replica() * p.a_replica + item] + b[replica() * p.b_replica + item];
+    vec4 plain = load_a(replica() * p.a_replica + item) + load_b(replica() * p.b_replica + item);
     sum[replica() * p.sum_replica + item] = activate(ACTIVATION, plain, p.alpha);
 }

@@ -5,9 +5,10 @@
 #include "plane_walk.glsl"
 #include "batch_norm2d.glsl"
 #include "activation.glsl"
+#include "texels.glsl"
 layout(constant_id = 3) const uint ACTIVATION = 0;
 
-layout(set = 0, binding = 2, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(2, x)
 layout(set = 0, binding = 3, std430) readonly buffer Weight { float weight[]; };
 layout(set = 0, binding = 4, std430) readonly buffer Bias { float bias[]; };
 layout(set = 0, binding = 5, std430) writeonly buffer Y { vec4 y[]; };
@@ -33,7 +34,7 @@ void main() {
     uint x_at = replica() * p.x_replica + column4();
     uint y_at = replica() * p.y_replica + column4();
     for (uint row = begin_row(s); row < end_row(s); ++row) {
-        vec4 normalised = centre(x[x_at + row * s.row_stride], statistics) * factor + offset;
+        vec4 normalised = centre(load_x(x_at + row * s.row_stride), statistics) * factor + offset;
         y[y_at + row * s.row_stride] = activate(ACTIVATION, normalised, p.alpha);
     }
 }

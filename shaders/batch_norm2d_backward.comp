@@ -7,9 +7,10 @@
 #include "common.glsl"
 #include "plane_walk.glsl"
 #include "batch_norm2d.glsl"
+#include "texels.glsl"
 
-layout(set = 0, binding = 2, std430) readonly buffer DY { vec4 dy[]; };
-layout(set = 0, binding = 3, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(2, dy)
+READ_VEC4(3, x)
 layout(set = 0, binding = 4, std430) readonly buffer Weight { float weight[]; };
 layout(set = 0, binding = 5, std430) readonly buffer DWeight { float dweight[]; };
 layout(set = 0, binding = 6, std430) readonly buffer DBias { float dbias[]; };
@@ -43,7 +44,7 @@ void main() {
     uint dx_at = replica() * p.dx_replica + column4();
     for (uint row = begin_row(s); row < end_row(s); ++row) {
         uint at = row * s.row_stride;
-        vec4 centred = centre(x[x_at + at], statistics);
-        dx[dx_at + at] = (dy[dy_at + at] - mean_dy - centred * slope) * factor;
+        vec4 centred = centre(load_x(x_at + at), statistics);
+        dx[dx_at + at] = (load_dy(dy_at + at) - mean_dy - centred * slope) * factor;
     }
 }

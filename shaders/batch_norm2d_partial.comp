@@ -7,8 +7,9 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
+#include "texels.glsl"
 
-layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(0, x)
 layout(set = 0, binding = 1, std430) writeonly buffer Parts { vec4 parts[]; };  // 3 x [chunks, row]
 
 // Strides in vec4.
@@ -21,9 +22,9 @@ layout(push_constant, std430) uniform Push {
 const uint ANCHOR_ROWS = 8;
 
 vec4 anchor_of(uint x_at, uint begin, uint end, uint row_stride) {
-    vec4 first = x[x_at + begin * row_stride];
+    vec4 first = load_x(x_at + begin * row_stride);
     vec4 sum = vec4(0.0);
-    for (uint row = begin + 1; row < end; ++row) sum += x[x_at + row * row_stride] - first;
+    for (uint row = begin + 1; row < end; ++row) sum += load_x(x_at + row * row_stride) - first;
     return first + sum / float(end - begin);
 }
 
@@ -37,7 +38,7 @@ void main() {
     vec4 sum = vec4(0.0);
     vec4 squares = vec4(0.0);
     for (uint row = begin; row < end; ++row) {
-        vec4 d = x[x_at + row * s.row_stride] - anchor;
+        vec4 d = load_x(x_at + row * s.row_stride) - anchor;
         sum += d;
         squares += d * d;
     }

@@ -98,7 +98,7 @@ void ActivationForward::lower(Lowering& l) const {
   const std::int64_t size = l.layout(x()).size();
   PlannedDispatch d;
   d.label = fmt::format("{} {}", label, to_string(activation_.kind));
-  d.shader = "activation_forward";
+  d.shader = by_texels(l.device(), "activation_forward");
   d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
   d.bindings = {l.read(x()), l.write(y())};
   d.push = push_bytes(ForwardPush{to_u32(size / 4), l.replica_stride(x()) / 4,
@@ -119,7 +119,7 @@ void ActivationBackward::lower(Lowering& l) const {
   const std::int64_t size = l.layout(operand()).size();
   PlannedDispatch d;
   d.label = fmt::format("{} {} backward", label, to_string(activation_.kind));
-  d.shader = "activation_backward";
+  d.shader = by_texels(l.device(), "activation_backward");
   d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
   d.bindings = {l.read(dy()), l.read(operand()), l.write(dx())};
   d.push = push_bytes(BackwardPush{to_u32(size / 4), l.replica_stride(dy()) / 4,

@@ -42,7 +42,7 @@ void Add::lower(Lowering& l) const {
   const std::int64_t size = l.layout(sum()).size();
   PlannedDispatch d;
   d.label = fmt::format("{} add", label);
-  d.shader = "add";
+  d.shader = by_texels(l.device(), "add");
   d.constants = {kElementwiseWorkgroup, static_cast<std::uint32_t>(activation_.kind)};
   d.bindings = {l.read(a()), l.read(b()), l.write(sum())};
   d.push =

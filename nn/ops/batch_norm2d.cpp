@@ -65,7 +65,7 @@ Normalisation normalisation(const Lowering& l, const Planes& planes, ValueId mea
 
 void partial(const BatchNormTrain& norm, Lowering& l, const Planes& planes, std::uint32_t parts) {
   const std::int64_t size = kQuantities * planes.part_size();
-  PlannedDispatch d = plane_walk::walk(planes, "batch_norm2d_partial");
+  PlannedDispatch d = plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_partial"));
   d.label = fmt::format("{} batch_norm partial statistics", norm.label);
   d.turns += kAnchorRows;
   d.bindings = {l.read(norm.x()), l.scratch_binding(parts, Access::write)};
@@ -111,7 +111,7 @@ void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
            const std::string& label) {
   const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, o.x));
   PlannedDispatch d =
-      plane_walk::walk(planes, "batch_norm2d_apply",
+      plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_apply"),
                        {o.training ? 1u : 0u, static_cast<std::uint32_t>(o.activation.kind)});
   d.label = fmt::format("{} batch_norm", label);
   d.bindings = {l.read(o.mean),   l.read(o.scale), l.read(o.x),
@@ -147,8 +147,8 @@ void backward_partial(const BatchNormBackward& norm, Lowering& l, const Normalis
 void input_gradient(const BatchNormBackward& norm, Lowering& l) {
   const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, norm.x()));
   const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
-  PlannedDispatch d =
-      plane_walk::walk(planes, "batch_norm2d_backward", {norm.training() ? 1u : 0u});
+  PlannedDispatch d = plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_backward"),
+                                       {norm.training() ? 1u : 0u});
   d.label = fmt::format("{} batch_norm backward", norm.label);
   d.bindings = {l.read(norm.mean()),  l.read(norm.scale()),  l.read(norm.dy()),
                 l.read(norm.x()),     l.read(norm.weight()), l.read(norm.dweight()),

@@ -23,11 +23,6 @@ bool tiles(const Pool2dSizes& s) {
          s.channels * s.output.height * s.output.width % 4 == 0;
 }
 
-// "max_pool2d_tiles_forward", where the driver likes it "max_pool2d_tiles_forward_texels".
-std::string tiles_shader(const Lowering& l, std::string_view direction) {
-  return fmt::format("max_pool2d_tiles_{}{}", direction, reads_texels(l.device()) ? "_texels" : "");
-}
-
 // Nothing where there is no output.
 void multiply_by_derivative(const ActivationSpec& activation, std::span<const double> output,
                             std::span<double> gradient) {
@@ -60,7 +55,8 @@ void MaxPool2d::lower(Lowering& l) const {
   const Size2d kernel = sizes_.window.kernel;
   PlannedDispatch d;
   d.label = fmt::format("{} max_pool2d", label);
-  d.shader = tiles(sizes_) ? tiles_shader(l, "forward") : "max_pool2d_forward";
+  d.shader =
+      tiles(sizes_) ? by_texels(l.device(), "max_pool2d_tiles_forward") : "max_pool2d_forward";
   d.constants = pool2d_constants(sizes_);
   d.bindings = {l.read(x()).as_texels(runtime::TexelFormat::rg32f), l.write(y()),
                 l.write(winners())};
@@ -105,7 +101,7 @@ void MaxPool2dBackward::lower(Lowering& l) const {
                 l.read(derivative ? gradient_output_ : dy())};
   const bool by_window = tiles(sizes_);
   const std::int64_t count = (by_window ? windows : size) / 4;
-  d.shader = by_window ? tiles_shader(l, "backward") : "max_pool2d_backward";
+  d.shader = by_window ? by_texels(l.device(), "max_pool2d_tiles_backward") : "max_pool2d_backward";
   d.push =
       push_bytes(Pool2dBackwardPush{to_u32(count), l.replica_stride(dy()), l.replica_stride(dx())});
   d.groups = l.groups_for(count, kElementwiseWorkgroup);

@@ -93,10 +93,8 @@ void OptimizerOperation::lower(Lowering& lowering) const {
   dispatch.label = std::string(kind());
   dispatch.shader = std::string(shader());
   // Adam, the usual one, has a kernel for it.
-  const std::string by_texels = dispatch.shader + "_texels";
-  if (reads_texels(lowering.device()) && runtime::has_shader(by_texels)) {
-    dispatch.shader = by_texels;
-  }
+  const std::string texels = by_texels(lowering.device(), shader());
+  if (runtime::has_shader(texels)) dispatch.shader = texels;
   dispatch.constants = {kWorkgroupSize, penalties};
   for (const std::uint32_t constant : variant()) dispatch.constants.push_back(constant);
   // A binding that the variant does not use still needs a buffer: the parameters, whose access is
