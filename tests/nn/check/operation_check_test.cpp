@@ -10,6 +10,7 @@
 #include "nn/check/catalogue.h"
 #include "nn/check/operation_rows.h"
 #include "nn/check/other_devices.h"
+#include "nn/lowering.h"
 #include "runtime/kernel.h"
 #include "runtime/profile_limits.h"
 #include "tests/support/device_fixture.h"
@@ -214,9 +215,13 @@ TEST_F(OperationCheckTest, HelpersFindTheSame) {
   EXPECT_EQ(check_operations(device(), options, some), alone);
 }
 
+std::string shader_of_add(const runtime::Device& device) {
+  return by_texels(device.profile(), "add");
+}
+
 TEST_F(OperationCheckTest, AFailureOnAHelperIsAFailure) {
   const auto helper = open_device();
-  helper->kernels().add_shader("add", runtime::shader_code("batch_norm_forward"));
+  helper->kernels().add_shader(shader_of_add(*helper), runtime::shader_code("batch_norm_forward"));
   CheckOptions options;
   options.helpers = {helper.get()};
   // Enough of them for both devices.
@@ -245,13 +250,13 @@ TEST_F(OperationCheckTest, AnInterruptEndsAllThreads) {
 // a - b instead of a + b: OpFAdd and OpFSub have the same operands (SPIR-V, 3.42.13).
 TEST_F(OperationCheckTest, AWrongKernelFails) {
   constexpr std::uint32_t kFAdd = 129, kFSub = 131, kHeaderWords = 5;
-  const auto code = runtime::shader_code("add");
+  const auto own = open_device();
+  const auto code = runtime::shader_code(shader_of_add(*own));
   std::vector<std::uint32_t> wrong(code.begin(), code.end());
   for (std::size_t i = kHeaderWords; i < wrong.size(); i += wrong[i] >> 16) {
     if ((wrong[i] & 0xffff) == kFAdd) wrong[i] = (wrong[i] & 0xffff0000) | kFSub;
   }
-  const auto own = open_device();
-  own->kernels().add_shader("add", wrong);
+  own->kernels().add_shader(shader_of_add(*own), wrong);
   const std::vector<CheckRow> rows = check_operations(*own, {}, cases_named("add, [65, 33]"));
   const std::vector<CheckRow> sums = rows_named(rows, "add");
   ASSERT_EQ(sums.size(), 1u);
@@ -265,7 +270,7 @@ TEST_F(OperationCheckTest, AWrongKernelFails) {
 // A shader with bindings that the dispatch has not is refused when the graph is recorded.
 TEST_F(OperationCheckTest, ARefusedKernelFailsAndTheCheckGoesOn) {
   const auto own = open_device();
-  own->kernels().add_shader("add", runtime::shader_code("batch_norm_forward"));
+  own->kernels().add_shader(shader_of_add(*own), runtime::shader_code("batch_norm_forward"));
   std::vector<CatalogueCase> some = cases_named("add, [64, 64]");
   const std::vector<CatalogueCase> more = cases_named("confusion, [65, 10]");
   some.insert(some.end(), more.begin(), more.end());
