@@ -245,9 +245,10 @@ void add_check_command(CLI::App& app, Console& console) {
                    "Only rows with this text in 'part: operation, variant'")
       ->type_name("TEXT");
   command->add_flag("--list", options->list, "List the rows without running them");
-  command->add_flag("--all-kernels", options->all_kernels,
-                    "On a CPU driver also the tuner's last resorts and the kernels for GPUs and for "
-                    "other CPU drivers, which it takes minutes to compile");
+  command->add_flag(
+      "--all-kernels", options->all_kernels,
+      "On a CPU driver also the tuner's last resorts and the kernels for GPUs and for "
+      "other CPU drivers, which it takes minutes to compile");
   command->add_option("--seed", options->seed, "Of the random inputs")
       ->capture_default_str()
       ->type_name("N");
