@@ -6,20 +6,15 @@
 //
 // Rows are row_stride elements apart, always a multiple of 4. All strides below are in vec4.
 // z = replica * splits + split; with splits > 1 every split writes its partial product to C as
-// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce. With TEXELS defined the
-// output of an activation is read as texels (nn/lowering.h: reads_texels).
+// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce. Kernels that read their
+// operands as texels define TEXELS before, for the output of an activation.
+#include "texels.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
 layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
 layout(set = 0, binding = 2, std430) buffer C { vec4 c[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { vec4 bias[]; };
-#ifdef TEXELS
-layout(set = 0, binding = 12) uniform samplerBuffer output_texels;
-vec4 load_output(uint i) { return texelFetch(output_texels, int(i)); }
-#else
-layout(set = 0, binding = 4, std430) readonly buffer Output { vec4 activation_output[]; };
-vec4 load_output(uint i) { return activation_output[i]; }
-#endif
+READ_VEC4(4, activation_output)
 layout(set = 0, binding = 5, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 
 layout(push_constant, std430) uniform Push {
@@ -83,7 +78,8 @@ void store(uint row, uint column4, vec4 value, vec4 added) {
     if (ADD_BIAS != 0) value += added;
     value = activate(ACTIVATION, value, p.alpha);
     if (ACTIVATION_GRADIENT != 0) {
-        vec4 y = load_output(replica_number * p.output_replica + row * p.c_stride + column4);
+        vec4 y = load_activation_output(replica_number * p.output_replica + row * p.c_stride +
+                                        column4);
         value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
     }
     value = keep_below(value, column4 * 4, p.n);

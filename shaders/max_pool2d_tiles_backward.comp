@@ -8,15 +8,12 @@
 #include "max_pool2d_backward.glsl"
 
 layout(set = 0, binding = 1, std430) writeonly buffer DX { vec2 dx[]; };
+READ_VEC4(0, dy)
 #ifdef TEXELS
-layout(set = 0, binding = 8) uniform samplerBuffer dy_texels;
 layout(set = 0, binding = 10) uniform usamplerBuffer winners_texels;
-vec4 load_dy(uint i) { return texelFetch(dy_texels, int(i)); }
 uvec4 load_winners(uint i) { return texelFetch(winners_texels, int(i)); }
 #else
-layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };
 layout(set = 0, binding = 2, std430) readonly buffer Winners { uvec4 winners[]; };
-vec4 load_dy(uint i) { return dy[i]; }
 uvec4 load_winners(uint i) { return winners[i]; }
 #endif
 

@@ -7,6 +7,7 @@
 
 #include "common.glsl"
 #include "step_state.glsl"
+#include "texels.glsl"
 
 layout(constant_id = 1) const bool PENALTIES = false;
 
@@ -16,16 +17,16 @@ layout(std430, set = 0, binding = 5) buffer Partials { float penalty_partials[];
 layout(std430, set = 0, binding = 6) buffer Slot0 { vec4 slot0[]; };
 layout(std430, set = 0, binding = 7) buffer Slot1 { vec4 slot1[]; };
 
+READ_VEC4(1, gradients)
+
 // An invocation alone reads and writes its vec4, and reads them before: both ways to read are right.
 #ifdef TEXELS
 layout(set = 0, binding = 8) uniform samplerBuffer parameter_texels;
-layout(set = 0, binding = 9) uniform samplerBuffer gradient_texels;
 layout(set = 0, binding = 11) uniform samplerBuffer table_texels;
 layout(set = 0, binding = 12) uniform samplerBuffer hyper_texels;
 layout(set = 0, binding = 14) uniform samplerBuffer slot0_texels;
 layout(set = 0, binding = 15) uniform samplerBuffer slot1_texels;
 vec4 load_parameters(uint i) { return texelFetch(parameter_texels, int(i)); }
-vec4 load_gradients(uint i) { return texelFetch(gradient_texels, int(i)); }
 vec4 load_slot0(uint i) { return texelFetch(slot0_texels, int(i)); }
 vec4 load_slot1(uint i) { return texelFetch(slot1_texels, int(i)); }
 StepTableEntry load_entry(uint i) { return texelFetch(table_texels, int(i)); }
@@ -35,11 +36,9 @@ Hyperparameters load_hyper(uint i) {
                      texelFetch(hyper_texels, first + 2));
 }
 #else
-layout(std430, set = 0, binding = 1) readonly buffer Gradients { vec4 gradients[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Table { StepTableEntry step_table[]; };
 layout(std430, set = 0, binding = 4) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
 vec4 load_parameters(uint i) { return parameters[i]; }
-vec4 load_gradients(uint i) { return gradients[i]; }
 vec4 load_slot0(uint i) { return slot0[i]; }
 vec4 load_slot1(uint i) { return slot1[i]; }
 StepTableEntry load_entry(uint i) { return step_table[i]; }

@@ -1,6 +1,7 @@
 // An array of vec4 that a kernel reads and does not write, as load_NAME(i): from the storage buffer at
-// binding `slot`, or with TEXELS defined from its texel buffer, at 8 + slot. Shaders that include this
-// are compiled both ways (shaders/CMakeLists.txt); nn/lowering.h, by_texels, says which is taken.
+// binding `slot`, or with TEXELS defined from its texel buffer, at 8 + slot. A NAME_texels is compiled
+// from NAME.comp with TEXELS defined (shaders/CMakeLists.txt); nn/lowering.h, by_texels, says which of
+// the two is taken.
 #ifdef TEXELS
 #define READ_VEC4(slot, name)                                              \
     layout(set = 0, binding = 8 + slot) uniform samplerBuffer name##_texels; \

@@ -10,7 +10,7 @@
 namespace vktrain::nn {
 namespace {
 
-// At most; more would leave a batch nothing to add.
+// At most: a batch has few terms.
 constexpr std::uint32_t kMostInvocations = 64;
 
 struct Push {
