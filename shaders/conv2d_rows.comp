@@ -23,6 +23,8 @@ layout(constant_id = 17) const uint RESULT_WIDTH = 1;
 layout(constant_id = 18) const uint LOAD = 1;
 layout(constant_id = 19) const uint STORE = 1;
 layout(constant_id = 20) const uint ROWS = 1;  // of the result (or tiles of them), per invocation
+// Rows of the kernel, of all channels, at a time.
+layout(constant_id = 22) const uint TURNS = 1;
 
 layout(set = 0, binding = 8) uniform samplerBuffer source_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer weight_texels;  // of one float
@@ -83,6 +85,7 @@ bool source_row_of(uint row, uint i, out uint source_row) {
 const uint MAX_CHANNELS = 16;
 const uint MAX_COLUMNS = 32;  // of all rows
 const uint MAX_KERNEL_WIDTH = 8;
+const uint MAX_TURNS = 4;
 const uint LANE_CHANNELS = (CHANNELS + LANES - 1) / LANES;  // whose weights and bias a lane loads
 
 // Source columns that a row of the result reads.
@@ -154,42 +157,49 @@ void main() {
     float sum[MAX_CHANNELS * MAX_COLUMNS];  // [channel][row][column]
     [[unroll]] for (uint e = 0; e < CHANNELS * PIXELS; ++e) sum[e] = 0.0;
 
-    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a
-    // CPU driver moves all sums between registers and memory.
-    for (uint turn = 0; turn < p.source_channels * KERNEL_HEIGHT; ++turn) {
-        uint c = turn / KERNEL_HEIGHT;
-        uint i = turn % KERNEL_HEIGHT;
-        float segment[MAX_SPAN];  // [row][column of the source]
-        [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-            uint source_row;
-            bool exists = source_row_of(row[r], i, source_row);
-            uint plane = source + image[r] * p.source_row + c * source_plane;
-            int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
-                                                    : int(column0[r] * STRIDE_WIDTH);
-            LOAD_SEGMENT(segment, r * span(), plane + (exists ? source_row : 0) * SOURCE_WIDTH, exists,
-                         source_column0)
-        }
+    // One loop over channels and kernel rows, TURNS of them at a time: at each turn of a loop, and at
+    // each level of loops, a CPU driver moves all sums between registers and memory, and selects each
+    // by the lanes that are still in the loop.
+    uint turns = p.source_channels * KERNEL_HEIGHT;
+    for (uint first = 0; first < turns; first += TURNS) {
+        float segment[MAX_TURNS * MAX_SPAN];  // [turn][row][column of the source]
         // Each lane loads the weights of one channel in LANES and hands them to the others: a load in
         // a loop is one load per lane in lavapipe, whatever its address, and a shuffle from a constant
         // lane one permutation.
-        float lane_weight[LANE_CHANNELS * KERNEL_WIDTH];
-        [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
-            [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                lane_weight[l * KERNEL_WIDTH + j] =
-                    operand(texelFetch(weight_texels, int(weights[l] + c * source_step +
-                                                          i * KERNEL_WIDTH + j)).x, 1.0);
+        float lane_weight[LANE_CHANNELS * MAX_TURNS * MAX_KERNEL_WIDTH];  // [l][turn][column]
+        [[unroll]] for (uint t = 0; t < TURNS; ++t) {
+            uint turn = TURNS == 1 ? first : min(first + t, turns - 1);
+            uint c = turn / KERNEL_HEIGHT;
+            uint i = turn % KERNEL_HEIGHT;
+            [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+                uint source_row;
+                bool exists = source_row_of(row[r], i, source_row) && (TURNS == 1 || first + t < turns);
+                uint plane = source + image[r] * p.source_row + c * source_plane;
+                int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
+                                                        : int(column0[r] * STRIDE_WIDTH);
+                LOAD_SEGMENT(segment, (t * ROWS + r) * span(),
+                             plane + (exists ? source_row : 0) * SOURCE_WIDTH, exists, source_column0)
+            }
+            [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
+                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
+                    lane_weight[(l * TURNS + t) * KERNEL_WIDTH + j] =
+                        operand(texelFetch(weight_texels, int(weights[l] + c * source_step +
+                                                              i * KERNEL_WIDTH + j)).x, 1.0);
+            }
         }
         [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-            float tap[MAX_KERNEL_WIDTH];
-            [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                tap[j] = subgroupShuffle(lane_weight[o / LANES * KERNEL_WIDTH + j], o % LANES);
+            const uint WEIGHTS = TURNS * KERNEL_WIDTH;
+            float tap[MAX_TURNS * MAX_KERNEL_WIDTH];
+            [[unroll]] for (uint w = 0; w < WEIGHTS; ++w)
+                tap[w] = subgroupShuffle(lane_weight[o / LANES * WEIGHTS + w], o % LANES);
             [[unroll]] for (uint pixel = 0; pixel < PIXELS; ++pixel) {
                 uint column = pixel % COLUMNS;
-                uint base = pixel / COLUMNS * span();
                 float total = sum[o * PIXELS + pixel];
-                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+                [[unroll]] for (uint w = 0; w < WEIGHTS; ++w) {
+                    uint j = w % KERNEL_WIDTH;
+                    uint base = (w / KERNEL_WIDTH * ROWS + pixel / COLUMNS) * span();
                     if (meets(column, j)) {
-                        total = fma(tap[j], segment[base + relative(column, j) - first_relative()],
+                        total = fma(tap[w], segment[base + relative(column, j) - first_relative()],
                                     total);
                     }
                 }

@@ -106,17 +106,24 @@ bool x_row_of(uint row, uint kernel_row, out uint x_row) {
     return exists;
 }
 
+// Output channels at a time, so that the sums of one row of x stay in registers.
+const uint BLOCK = 12 / KERNEL_WIDTH;
+const uint BLOCKS = (OUT_CHANNELS + BLOCK - 1) / BLOCK;
+
 // Adds what row `q` of x, which lane `lane` holds, met.
 void add_row(uint q, uint lane) {
-    [[unroll]] for (uint k = 0; k < SPAN; ++k) {
-        float value = subgroupShuffle(x[k], lane);
-        [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
-            uint column = (k - j * DILATION_WIDTH) / STRIDE_WIDTH;
-            if (k >= j * DILATION_WIDTH && (k - j * DILATION_WIDTH) % STRIDE_WIDTH == 0 &&
-                column < COLUMNS) {
-                [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
-                    uint e = (q * KERNEL_WIDTH + j) * OUT_CHANNELS + o;
-                    sum[e] = fma(dy[o * COLUMNS + column], value, sum[e]);
+    [[unroll]] for (uint block = 0; block < BLOCKS; ++block) {
+        [[unroll]] for (uint k = 0; k < SPAN; ++k) {
+            float value = subgroupShuffle(x[k], lane);
+            [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+                uint column = (k - j * DILATION_WIDTH) / STRIDE_WIDTH;
+                if (k >= j * DILATION_WIDTH && (k - j * DILATION_WIDTH) % STRIDE_WIDTH == 0 &&
+                    column < COLUMNS) {
+                    [[unroll]] for (uint b = 0; b < BLOCK; ++b) {
+                        uint o = block * BLOCK + b;
+                        uint e = (q * KERNEL_WIDTH + j) * OUT_CHANNELS + o;
+                        if (o < OUT_CHANNELS) sum[e] = fma(dy[o * COLUMNS + column], value, sum[e]);
+                    }
                 }
             }
         }

@@ -1,0 +1,46 @@
+// What the "rows" kernels (shaders/conv2d_rows.glsl) have in common on the host's side: the sizes
+// of their arrays, how rows are cut, and what a kernel costs lavapipe.
+#pragma once
+
+#include <cstdint>
+
+#include "nn/ops/conv2d_variants.h"
+#include "runtime/command_graph.h"
+
+namespace vktrain::nn::conv2d_rows {
+
+// One vector of a CPU driver: more invocations would only add a loop around them.
+inline constexpr std::uint32_t kWorkgroup = 8;
+inline constexpr std::int64_t kMostColumns = 32;  // that an invocation makes
+inline constexpr std::int64_t kMostSpan = 64;     // columns of the source that it reads
+
+// In instructions for 8 lanes: `count` floats read from texels of 1, 2 or 4, which are gathered
+// lane by lane.
+double load_cost(std::int64_t count, std::uint32_t texel_floats);
+// A turn of the kernel's loop: loads, products, and sums kept until the next turn.
+double body_cost(double loads, std::int64_t products, std::int64_t sums);
+
+// Floats of the widest texel that rows of this width allow at every row's beginning.
+std::uint32_t vector_width(std::int64_t width);
+runtime::TexelFormat texels_of(std::uint32_t floats);
+
+// Tiles of nearly equal size, none larger than `most`.
+std::int64_t tile_size(std::int64_t count, std::int64_t most);
+
+// How a row is cut: whole where it fits, else into tiles of columns.
+struct RowTiles {
+  std::int64_t columns = 0;
+  std::int64_t tiles = 1;
+};
+
+// Columns of the source that `columns` columns of the result read.
+std::int64_t span_of(std::int64_t columns, const Window2d& window, bool data_gradient);
+
+// `source_width`: of the rows that are read, all of which an invocation loads where nothing is cut.
+RowTiles tile_row(std::int64_t width, std::int64_t source_width, const Window2d& window,
+                  bool data_gradient);
+
+// Of the gradient that a pass reads; mixed precision alone looks at it.
+float scale_of(const Conv2dSizes& sizes, bool gradient);
+
+}  // namespace vktrain::nn::conv2d_rows

@@ -1,0 +1,173 @@
+// Weight gradient by the "rows" kernel: choice of its tiles and lowering; see
+// shaders/conv2d_rows_weight_gradient.comp.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "nn/loop_turns.h"
+#include "nn/ops/conv2d_pass.h"
+#include "nn/ops/conv2d_rows_tiles.h"
+#include "nn/ops/split_sum.h"
+
+namespace vktrain::nn::conv2d_rows {
+namespace {
+
+constexpr std::int64_t kMostProducts = 2600;  // of a turn: more compile for seconds
+constexpr std::int64_t kMostSums = 192;
+constexpr std::int64_t kMostOutChannels = 8;
+constexpr std::int64_t kMostInChannels = 8;
+
+// AVX-512's registers of 8 floats, and what a product costs more, in instructions, where they do
+// not hold what an invocation reads of dy.
+constexpr std::int64_t kRegisters = 32;
+constexpr double kSpillCost = 0.1;
+
+// What an invocation of the weight gradient keeps sums of; its workgroup has as many output
+// channels for each of its lanes.
+struct WeightTiles {
+  RowTiles row;  // of dy
+  std::int64_t out_channels = 1, in_channels = 1, kernel_rows = 1;
+
+  std::int64_t out_tiles(const Conv2dSizes& s) const {
+    return divide_up(s.out_channels / s.groups, out_channels * kWorkgroup);
+  }
+  std::int64_t in_tiles(const Conv2dSizes& s) const {
+    return divide_up(s.in_channels / s.groups, in_channels);
+  }
+  std::int64_t kernel_tiles(const Conv2dSizes& s) const {
+    return divide_up(s.window.kernel.height, kernel_rows);
+  }
+  std::int64_t count(const Conv2dSizes& s) const {
+    return out_tiles(s) * in_tiles(s) * kernel_tiles(s) * s.groups;
+  }
+  std::int64_t sums(const Conv2dSizes& s) const {
+    return out_channels * in_channels * kernel_rows * s.window.kernel.width;
+  }
+  std::int64_t products(const Conv2dSizes& s) const { return sums(s) * row.columns; }
+  double cost(const Conv2dSizes& s) const {
+    const bool whole = row.tiles == 1;
+    const std::int64_t x_width = whole ? s.input.width : span_of(row.columns, s.window, false);
+    const double loads =
+        load_cost(out_channels * row.columns, whole ? vector_width(s.output.width) : 1) +
+        load_cost(divide_up(in_channels * kernel_rows, kWorkgroup) * x_width,
+                  whole ? vector_width(s.input.width) : 1);
+    const bool spills = out_channels * row.columns > kRegisters;
+    return static_cast<double>(count(s)) *
+           (body_cost(loads, products(s), sums(s)) +
+            (spills ? kSpillCost * static_cast<double>(products(s)) : 0));
+  }
+};
+
+WeightTiles tile_weights(const Conv2dSizes& s) {
+  WeightTiles best;
+  best.row = tile_row(s.output.width, s.input.width, s.window, false);
+  WeightTiles tiles = best;
+  for (std::int64_t out = 1; out <= kMostOutChannels; ++out) {
+    tiles.out_channels = tile_size(divide_up(s.out_channels / s.groups, kWorkgroup), out);
+    for (std::int64_t in = 1; in <= kMostInChannels; ++in) {
+      tiles.in_channels = tile_size(s.in_channels / s.groups, in);
+      for (std::int64_t rows = 1; rows <= s.window.kernel.height; ++rows) {
+        tiles.kernel_rows = tile_size(s.window.kernel.height, rows);
+        if (tiles.sums(s) > kMostSums || tiles.products(s) > kMostProducts) continue;
+        if (tiles.cost(s) < best.cost(s)) best = tiles;
+      }
+    }
+  }
+  return best;
+}
+
+std::int64_t rows_of(const Conv2dSizes& s, const WeightTiles& tiles) {
+  return s.batch * s.output.height * tiles.row.tiles;
+}
+
+// The batch is split until there are about this many workgroups.
+constexpr std::int64_t kWantedGroups = 16;
+constexpr LoopTurns kRowTurns = {};  // all other loops are unrolled
+
+std::uint32_t split_batch(const Conv2dSizes& s, const WeightTiles& tiles,
+                          const runtime::DeviceProfile& device) {
+  const std::int64_t rows = rows_of(s, tiles);
+  const std::int64_t least = divide_up(rows, kRowTurns.most_terms(device));
+  const std::int64_t wanted = std::clamp<std::int64_t>(kWantedGroups / tiles.count(s), least, rows);
+  return to_u32(divide_up(rows, divide_up(rows, wanted)));
+}
+
+// Mirrors the push constants of shaders/conv2d_rows_weight_gradient.comp.
+struct WeightPush {
+  std::uint32_t batch;
+  std::uint32_t dy_row, x_row;
+  std::uint32_t out_channels, in_channels;
+  std::uint32_t out_height, in_height;
+  std::uint32_t out_tiles, in_tiles, kernel_tiles;
+  std::uint32_t groups, weight_row;
+  std::uint32_t dy_replica, x_replica, dweight_replica, dbias_replica;
+  std::uint32_t splits, rows_per_split, split_stride, bias_offset, sum_bias;
+  float scale, unscale;
+};
+
+WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
+                          const Conv2dWeightGradientOperands& o, const WeightTiles& tiles,
+                          const SplitSum& sum) {
+  const bool split = sum.splits > 1;
+  return {.batch = to_u32(s.batch),
+          .dy_row = to_u32(l.layout(o.dy).row_stride),
+          .x_row = to_u32(l.layout(o.x).row_stride),
+          .out_channels = to_u32(s.out_channels / s.groups),
+          .in_channels = to_u32(s.in_channels / s.groups),
+          .out_height = to_u32(s.output.height),
+          .in_height = to_u32(s.input.height),
+          .out_tiles = to_u32(tiles.out_tiles(s)),
+          .in_tiles = to_u32(tiles.in_tiles(s)),
+          .kernel_tiles = to_u32(tiles.kernel_tiles(s)),
+          .groups = to_u32(s.groups),
+          .weight_row = to_u32(l.layout(o.dweight).row_stride),
+          .dy_replica = l.replica_stride(o.dy),
+          .x_replica = l.replica_stride(o.x),
+          .dweight_replica = sum.result_replica(l),
+          .dbias_replica = sum.vector_replica(l),
+          .splits = sum.splits,
+          .rows_per_split = to_u32(divide_up(rows_of(s, tiles), sum.splits)),
+          .split_stride = split ? to_u32(sum.split_elements) : 0,
+          .bias_offset = split ? to_u32(l.layout(o.dweight).size()) : 0,
+          .sum_bias = o.dbias != kNoValue ? 1u : 0u,
+          .scale = scale_of(s, true),
+          .unscale = 1 / scale_of(s, true)};
+}
+
+}  // namespace
+
+void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
+           const Conv2dWeightGradientOperands& o) {
+  const WeightTiles tiles = tile_weights(s);
+  const std::uint32_t splits = split_batch(s, tiles, l.device());
+  const SplitSum sum = make_split_sum(l, o.dweight, o.dbias, splits);
+  const RowTiles& row = tiles.row;
+  const bool whole = row.tiles == 1;
+  PlannedDispatch d;
+  d.label = fmt::format("{} conv2d weight gradient", label);
+  d.shader = "conv2d_rows_weight_gradient";
+  d.constants = {kWorkgroup, 0, 0, 0};
+  append_constants(d.constants, s.window);
+  for (std::int64_t value : {tiles.out_channels, tiles.in_channels, tiles.kernel_rows, row.columns,
+                             row.tiles, s.input.width, s.output.width}) {
+    d.constants.push_back(to_u32(value));
+  }
+  const std::uint32_t x_floats = whole ? vector_width(s.input.width) : 1;
+  const std::uint32_t dy_floats = whole ? vector_width(s.output.width) : 1;
+  d.constants.push_back(x_floats);
+  d.constants.push_back(dy_floats);
+  d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
+  d.bindings = {l.read(o.dy).as_texels(texels_of(dy_floats)),
+                l.read(o.x).as_texels(texels_of(x_floats)), sum.result_binding(l),
+                sum.vector_binding(l)};
+  d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
+  d.groups = l.groups_for(tiles.count(s), 1);
+  d.groups[2] = splits;
+  d.turns = kRowTurns.of(divide_up(rows_of(s, tiles), splits));
+  d.flops = conv2d_flops(s);
+  d.bytes = bytes_of(l.layout(o.dy).size() + l.layout(o.x).size());
+  l.dispatch(std::move(d));
+  lower_split_sum(l, fmt::format("{} conv2d weight gradient", label), sum);
+}
+
+}  // namespace vktrain::nn::conv2d_rows
