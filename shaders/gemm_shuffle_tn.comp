@@ -43,14 +43,13 @@ void main() {
             mine[j] = step < end ? value : vec4(0.0);
             a_sum[j] += mine[j];
         }
-        [[unroll]] for (uint i4 = 0; i4 < ROWS4; ++i4) {
+        // The sums of one row at a time, which registers hold.
+        [[unroll]] for (uint i = 0; i < ROWS; ++i) {
             [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
-                uint q = kk * ROWS4 + i4;
-                vec4 x = subgroupShuffle(mine[q / LANES], q % LANES);
-                [[unroll]] for (uint i = 0; i < 4; ++i) {
-                    left[4 * i4 + i] = fma(vec4(x[i]), l[kk], left[4 * i4 + i]);
-                    right[4 * i4 + i] = fma(vec4(x[i]), r[kk], right[4 * i4 + i]);
-                }
+                uint q = kk * ROWS4 + i / 4;
+                float x = subgroupShuffle(mine[q / LANES][i % 4], q % LANES);
+                left[i] = fma(vec4(x), l[kk], left[i]);
+                right[i] = fma(vec4(x), r[kk], right[i]);
             }
         }
     }
