@@ -23,8 +23,8 @@ layout(constant_id = 17) const uint RESULT_WIDTH = 1;
 layout(constant_id = 18) const uint LOAD = 1;
 layout(constant_id = 19) const uint STORE = 1;
 layout(constant_id = 20) const uint ROWS = 1;  // of the result (or tiles of them), per invocation
-// Rows of the kernel, of all channels, at a time.
-layout(constant_id = 22) const uint TURNS = 1;
+// Rows of the kernel, counted through all source channels, that a turn of the loop takes.
+layout(constant_id = 22) const uint KERNEL_ROWS = 1;
 
 layout(set = 0, binding = 8) uniform samplerBuffer source_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer weight_texels;  // of one float
@@ -81,12 +81,25 @@ bool source_row_of(uint row, uint i, out uint source_row) {
     return exists && source_row < p.source_height;
 }
 
-// Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp keeps to them.
+// Sizes of an invocation's arrays; nn/ops/conv2d_rows.cpp and conv2d_rows_tiles.h keep to them.
 const uint MAX_CHANNELS = 16;
 const uint MAX_COLUMNS = 32;  // of all rows
 const uint MAX_KERNEL_WIDTH = 8;
-const uint MAX_TURNS = 4;
+const uint MAX_KERNEL_ROWS = 4;
 const uint LANE_CHANNELS = (CHANNELS + LANES - 1) / LANES;  // whose weights and bias a lane loads
+const uint PIXELS = ROWS * COLUMNS;
+const uint WEIGHTS = KERNEL_ROWS * KERNEL_WIDTH;  // of a channel, in a turn
+
+float sum[MAX_CHANNELS * MAX_COLUMNS];         // [channel][row][column]
+float segment[MAX_KERNEL_ROWS * MAX_SPAN];     // [kernel row][row][column of the source]
+float lane_weight[LANE_CHANNELS * MAX_KERNEL_ROWS * MAX_KERNEL_WIDTH];  // [l][kernel row][column]
+
+// Of the invocation's rows of the result.
+uint row[ROWS];
+uint image[ROWS];
+uint column0[ROWS];
+// Where the weights of the lane's channels begin.
+uint weights[LANE_CHANNELS];
 
 // Source columns that a row of the result reads.
 uint span() {
@@ -118,96 +131,99 @@ uint span() {
         }                                                                                         \
     }
 
+uint kernel_row_count() { return p.source_channels * KERNEL_HEIGHT; }
+uint source_plane() { return p.source_height * SOURCE_WIDTH; }
+uint item_count() { return p.batch * p.result_height * TILES; }
+
+// Source rows and weights of kernel row `kernel_row`, the `k`th of the turn; past the last one
+// zeros. `source`: where the group's channels begin.
+void load_kernel_row(uint k, uint kernel_row, uint source) {
+    bool past = KERNEL_ROWS > 1 && kernel_row >= kernel_row_count();
+    if (KERNEL_ROWS > 1) kernel_row = min(kernel_row, kernel_row_count() - 1);
+    uint c = kernel_row / KERNEL_HEIGHT;
+    uint i = kernel_row % KERNEL_HEIGHT;
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        uint source_row;
+        bool exists = source_row_of(row[r], i, source_row) && !past;
+        uint plane = source + image[r] * p.source_row + c * source_plane();
+        int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
+                                                : int(column0[r] * STRIDE_WIDTH);
+        LOAD_SEGMENT(segment, (k * ROWS + r) * span(),
+                     plane + (exists ? source_row : 0) * SOURCE_WIDTH, exists, source_column0)
+    }
+    uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
+    [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
+        [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
+            int at = int(weights[l] + c * source_step + i * KERNEL_WIDTH + j);
+            lane_weight[l * WEIGHTS + k * KERNEL_WIDTH + j] =
+                operand(texelFetch(weight_texels, at).x, 1.0);
+        }
+    }
+}
+
+// Adds to all sums what the turn loaded. Each lane has the weights of one channel in LANES and
+// hands them to the others: a load in a loop is one load per lane in lavapipe, whatever its address,
+// and a shuffle from a constant lane one permutation.
+void add_products() {
+    [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
+        float tap[MAX_KERNEL_ROWS * MAX_KERNEL_WIDTH];
+        [[unroll]] for (uint w = 0; w < WEIGHTS; ++w)
+            tap[w] = subgroupShuffle(lane_weight[o / LANES * WEIGHTS + w], o % LANES);
+        [[unroll]] for (uint pixel = 0; pixel < PIXELS; ++pixel) {
+            uint column = pixel % COLUMNS;
+            float total = sum[o * PIXELS + pixel];
+            [[unroll]] for (uint w = 0; w < WEIGHTS; ++w) {
+                uint j = w % KERNEL_WIDTH;
+                uint base = (w / KERNEL_WIDTH * ROWS + pixel / COLUMNS) * span();
+                if (meets(column, j)) {
+                    float met = segment[base + relative(column, j) - first_relative()];
+                    total = fma(tap[w], met, total);
+                }
+            }
+            sum[o * PIXELS + pixel] = total;
+        }
+    }
+}
+
 void main() {
     uint tile = group_index();
     uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
     tile /= p.channel_tiles;
     uint group = tile % p.groups;
     uint first_item = (tile / p.groups * LANES + gl_LocalInvocationID.x) * ROWS;
-    uint items = p.batch * p.result_height * TILES;
+    uint items = item_count();
 
-    uint row[ROWS];
-    uint image[ROWS];
-    uint column0[ROWS];
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint item = min(first_item + r, items - 1);
         column0[r] = item % TILES * COLUMNS;
         row[r] = item / TILES % p.result_height;
         image[r] = item / TILES / p.result_height;
     }
-    uint source_plane = p.source_height * SOURCE_WIDTH;
-    uint source = replica() * p.source_replica + group * p.source_channels * source_plane;
-    // Distance of the weights of two result channels and of two source channels.
+    uint source = replica() * p.source_replica + group * p.source_channels * source_plane();
+    // Between the weights of two channels of the result.
     uint result_step = DATA_GRADIENT != 0 ? TAPS : p.weight_row;
-    uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
-    uint group_weights = (DATA_GRADIENT != 0 ? p.source_channels : p.result_channels) * p.weight_row;
-    uint weights[LANE_CHANNELS];
+    uint weight_rows = DATA_GRADIENT != 0 ? p.source_channels : p.result_channels;  // of a group
     float lane_bias[LANE_CHANNELS];
     [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
         uint channel = min(channel0 + l * LANES + gl_LocalInvocationID.x, p.result_channels - 1);
-        weights[l] = replica() * p.weight_replica + group * group_weights + channel * result_step;
+        weights[l] = replica() * p.weight_replica + group * weight_rows * p.weight_row +
+                     channel * result_step;
         lane_bias[l] =
             ADD_BIAS != 0
                 ? bias[replica() * p.bias_replica + group * p.result_channels + channel]
                 : 0.0;
     }
 
-    const uint PIXELS = ROWS * COLUMNS;
-    const uint QUADS = (COLUMNS + 3) / 4;
-    float sum[MAX_CHANNELS * MAX_COLUMNS];  // [channel][row][column]
     [[unroll]] for (uint e = 0; e < CHANNELS * PIXELS; ++e) sum[e] = 0.0;
-
-    // One loop over channels and kernel rows, TURNS of them at a time: at each turn of a loop, and at
-    // each level of loops, a CPU driver moves all sums between registers and memory, and selects each
-    // by the lanes that are still in the loop.
-    uint turns = p.source_channels * KERNEL_HEIGHT;
-    for (uint first = 0; first < turns; first += TURNS) {
-        float segment[MAX_TURNS * MAX_SPAN];  // [turn][row][column of the source]
-        // Each lane loads the weights of one channel in LANES and hands them to the others: a load in
-        // a loop is one load per lane in lavapipe, whatever its address, and a shuffle from a constant
-        // lane one permutation.
-        float lane_weight[LANE_CHANNELS * MAX_TURNS * MAX_KERNEL_WIDTH];  // [l][turn][column]
-        [[unroll]] for (uint t = 0; t < TURNS; ++t) {
-            uint turn = TURNS == 1 ? first : min(first + t, turns - 1);
-            uint c = turn / KERNEL_HEIGHT;
-            uint i = turn % KERNEL_HEIGHT;
-            [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-                uint source_row;
-                bool exists = source_row_of(row[r], i, source_row) && (TURNS == 1 || first + t < turns);
-                uint plane = source + image[r] * p.source_row + c * source_plane;
-                int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
-                                                        : int(column0[r] * STRIDE_WIDTH);
-                LOAD_SEGMENT(segment, (t * ROWS + r) * span(),
-                             plane + (exists ? source_row : 0) * SOURCE_WIDTH, exists, source_column0)
-            }
-            [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
-                [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j)
-                    lane_weight[(l * TURNS + t) * KERNEL_WIDTH + j] =
-                        operand(texelFetch(weight_texels, int(weights[l] + c * source_step +
-                                                              i * KERNEL_WIDTH + j)).x, 1.0);
-            }
-        }
-        [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-            const uint WEIGHTS = TURNS * KERNEL_WIDTH;
-            float tap[MAX_TURNS * MAX_KERNEL_WIDTH];
-            [[unroll]] for (uint w = 0; w < WEIGHTS; ++w)
-                tap[w] = subgroupShuffle(lane_weight[o / LANES * WEIGHTS + w], o % LANES);
-            [[unroll]] for (uint pixel = 0; pixel < PIXELS; ++pixel) {
-                uint column = pixel % COLUMNS;
-                float total = sum[o * PIXELS + pixel];
-                [[unroll]] for (uint w = 0; w < WEIGHTS; ++w) {
-                    uint j = w % KERNEL_WIDTH;
-                    uint base = (w / KERNEL_WIDTH * ROWS + pixel / COLUMNS) * span();
-                    if (meets(column, j)) {
-                        total = fma(tap[w], segment[base + relative(column, j) - first_relative()],
-                                    total);
-                    }
-                }
-                sum[o * PIXELS + pixel] = total;
-            }
-        }
+    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a
+    // CPU driver moves all sums between registers and memory, and selects each by the lanes that are
+    // still in the loop.
+    for (uint first = 0; first < kernel_row_count(); first += KERNEL_ROWS) {
+        [[unroll]] for (uint k = 0; k < KERNEL_ROWS; ++k) load_kernel_row(k, first + k, source);
+        add_products();
     }
 
+    const uint QUADS = (COLUMNS + 3) / 4;
     float channel_bias[CHANNELS];
     [[unroll]] for (uint o = 0; o < CHANNELS; ++o)
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);

@@ -12,5 +12,5 @@
 layout(constant_id = 21) const uint MIXED = 0;  // operands are rounded to half floats
 #include "half.glsl"
 
-const uint MAX_SPAN = 64;  // columns of source rows that an invocation holds
+const uint MAX_SPAN = 64;  // columns of source rows, for one row of the kernel
 const uint LANES = 8;      // of a workgroup

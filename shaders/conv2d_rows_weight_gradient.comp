@@ -106,8 +106,9 @@ bool x_row_of(uint row, uint kernel_row, out uint x_row) {
     return exists;
 }
 
-// Output channels at a time, so that the sums of one row of x stay in registers.
-const uint BLOCK = 12 / KERNEL_WIDTH;
+// Output channels at a time, so that registers hold their sums of one row of x beside dy.
+const uint MAX_LIVE_SUMS = 12;
+const uint BLOCK = KERNEL_WIDTH > MAX_LIVE_SUMS ? 1 : MAX_LIVE_SUMS / KERNEL_WIDTH;
 const uint BLOCKS = (OUT_CHANNELS + BLOCK - 1) / BLOCK;
 
 // Adds what row `q` of x, which lane `lane` holds, met.

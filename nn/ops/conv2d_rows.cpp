@@ -12,15 +12,16 @@ namespace vktrain::nn::conv2d_rows {
 namespace {
 
 constexpr std::int64_t kMostChannels = 16;
-constexpr std::int64_t kMostTurns = 4;
+constexpr std::int64_t kMostKernelRows = 4;
 constexpr std::int64_t kMostKernelWidth = 8;
 
 // Before and after the turns, in instructions: places of rows, bias, branches around stores.
 constexpr double kInvocationCost = 500;
 
-// Products of a turn and what its sums add: keeps the compilation of a kernel within about a second
-// on lavapipe, where stores, and loads beside them, take most of it, and its instructions within
-// the 32 KiB that a CPU keeps at hand (about 1400 products).
+// More products of a turn overflow the 32 KiB in which a CPU keeps instructions at hand.
+constexpr std::int64_t kMostProducts = 1400;
+// Products and what the sums add: keeps the compilation of a kernel within about a second on
+// lavapipe, where stores, and loads beside them, take most of it.
 constexpr std::int64_t kMostSize = 1800;
 constexpr std::int64_t kStoreSize = 2;
 constexpr std::int64_t kLoadAndStoreSize = 6;
@@ -70,15 +71,15 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
           .unscale = 1 / scale_of(s, pass.data_gradient)};
 }
 
-// What an invocation makes: rows of the result (or tiles of rows) of some channels, from as many
-// rows of the kernel at a time as `turns`.
+// What an invocation makes: rows of the result (or tiles of rows) of some channels, adding
+// `kernel_rows` rows of the kernel a turn.
 struct ResultTile {
-  std::int64_t channels = 1, rows = 1, turns = 1;
+  std::int64_t channels = 1, rows = 1, kernel_rows = 1;
   double cost = std::numeric_limits<double>::infinity();  // of all invocations
 };
 
 // Rows of the kernel that a result channel sums over.
-std::int64_t kernel_rows(const Conv2dSizes& s, const Pass& pass) {
+std::int64_t summed_rows(const Conv2dSizes& s, const Pass& pass) {
   return pass.source_channels * s.window.kernel.height;
 }
 
@@ -88,7 +89,9 @@ void visit_tiles(const Pass& pass, std::int64_t most_rows, Visit visit) {
   for (std::int64_t rows = 1; rows <= most_rows; ++rows) {
     for (std::int64_t most = 1; most <= kMostChannels; ++most) {
       const std::int64_t channels = tile_size(pass.result_channels, most);
-      for (std::int64_t turns = 1; turns <= kMostTurns; ++turns) visit({channels, rows, turns});
+      for (std::int64_t kernel_rows = 1; kernel_rows <= kMostKernelRows; ++kernel_rows) {
+        visit({channels, rows, kernel_rows});
+      }
     }
   }
 }
@@ -97,7 +100,7 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
   const bool whole = row.tiles == 1;
   const std::int64_t reach = span_of(row.columns, s.window, pass.data_gradient);
   const std::int64_t span = whole ? std::max(pass.source_size.width, reach) : reach;
-  const std::uint32_t source_floats = whole ? vector_width(pass.source_size.width) : 1;
+  const std::uint32_t source_floats = texel_floats(row, pass.source_size.width);
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   const std::int64_t size_of_sum =
       pass.gradient_activation.kind != Activation::none ? kLoadAndStoreSize : kStoreSize;
@@ -106,13 +109,15 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
   ResultTile best;
   visit_tiles(pass, most_rows, [&](ResultTile tile) {
     const std::int64_t sums = tile.rows * row.columns * tile.channels;
-    const std::int64_t products = sums * s.window.kernel.width * tile.turns;
-    const bool least = tile.rows * tile.channels * tile.turns == 1;
-    if (products + sums * size_of_sum > kMostSize && !least) return;
+    const std::int64_t products = sums * s.window.kernel.width * tile.kernel_rows;
+    const bool least = tile.rows * tile.channels * tile.kernel_rows == 1;
+    const bool fits = products <= kMostProducts && products + sums * size_of_sum <= kMostSize;
+    if (!fits && !least) return;
     const double loads =
-        load_cost(tile.turns * tile.rows * span, source_floats) +
-        load_cost(tile.turns * divide_up(tile.channels, kWorkgroup) * s.window.kernel.width, 1);
-    const double turns = static_cast<double>(divide_up(kernel_rows(s, pass), tile.turns));
+        load_cost(tile.kernel_rows * tile.rows * span, source_floats) +
+        load_cost(tile.kernel_rows * divide_up(tile.channels, kWorkgroup) * s.window.kernel.width,
+                  1);
+    const double turns = static_cast<double>(divide_up(summed_rows(s, pass), tile.kernel_rows));
     tile.cost = static_cast<double>(divide_up(pass.result_channels, tile.channels) *
                                     divide_up(items, tile.rows * kWorkgroup)) *
                 (kInvocationCost + turns * body_cost(loads, products, sums));
@@ -126,7 +131,6 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
       tile_row(pass.result_size.width, pass.source_size.width, s.window, pass.data_gradient);
   const ResultTile tile = tile_result(s, pass, row);
   const std::int64_t channel_tiles = divide_up(pass.result_channels, tile.channels);
-  const bool whole = row.tiles == 1;
   const ValueId bias = pass.bias, output = pass.output;
   PlannedDispatch d;
   d.label = std::move(label);
@@ -139,13 +143,13 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
                              row.tiles, pass.source_size.width, pass.result_size.width}) {
     d.constants.push_back(to_u32(value));
   }
-  const std::uint32_t source_floats = whole ? vector_width(pass.source_size.width) : 1;
-  const std::uint32_t result_floats = whole ? vector_width(pass.result_size.width) : 1;
+  const std::uint32_t source_floats = texel_floats(row, pass.source_size.width);
+  const std::uint32_t result_floats = texel_floats(row, pass.result_size.width);
   d.constants.push_back(source_floats);
   d.constants.push_back(result_floats);
   d.constants.push_back(to_u32(tile.rows));
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
-  d.constants.push_back(to_u32(tile.turns));
+  d.constants.push_back(to_u32(tile.kernel_rows));
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {
       l.read(pass.source).as_texels(texels_of(source_floats)),
@@ -155,7 +159,7 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
-  d.turns = divide_up(kernel_rows(s, pass), tile.turns) + 1;  // all other loops are unrolled
+  d.turns = divide_up(summed_rows(s, pass), tile.kernel_rows) + 1;  // all other loops are unrolled
   d.for_fewer_turns = kForFewerTurns;
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(pass.source).size() + l.layout(pass.result).size());

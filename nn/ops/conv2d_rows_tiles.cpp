@@ -20,10 +20,6 @@ double body_cost(double loads, std::int64_t products, std::int64_t sums) {
          kSumCost * static_cast<double>(sums);
 }
 
-std::uint32_t vector_width(std::int64_t width) {
-  return width % 4 == 0 ? 4 : width % 2 == 0 ? 2 : 1;
-}
-
 runtime::TexelFormat texels_of(std::uint32_t floats) {
   using enum runtime::TexelFormat;
   return floats == 1 ? r32f : floats == 2 ? rg32f : rgba32f;
@@ -31,6 +27,11 @@ runtime::TexelFormat texels_of(std::uint32_t floats) {
 
 std::int64_t tile_size(std::int64_t count, std::int64_t most) {
   return divide_up(count, divide_up(count, most));
+}
+
+std::uint32_t texel_floats(const RowTiles& row, std::int64_t width) {
+  if (row.tiles > 1) return 1;
+  return width % 4 == 0 ? 4 : width % 2 == 0 ? 2 : 1;
 }
 
 std::int64_t span_of(std::int64_t columns, const Window2d& w, bool data_gradient) {

@@ -1,5 +1,5 @@
 // What the "rows" kernels (shaders/conv2d_rows.glsl) have in common on the host's side: the sizes
-// of their arrays, how rows are cut, and what a kernel costs lavapipe.
+// of their arrays, how rows are cut, what a kernel costs lavapipe, and the scale of gradients.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace vktrain::nn::conv2d_rows {
 // One vector of a CPU driver: more invocations would only add a loop around them.
 inline constexpr std::uint32_t kWorkgroup = 8;
 inline constexpr std::int64_t kMostColumns = 32;  // that an invocation makes
-inline constexpr std::int64_t kMostSpan = 64;     // columns of the source that it reads
+// Columns of source rows that it holds, of all its rows, for one row of the kernel.
+inline constexpr std::int64_t kMostSpan = 64;
 
 // In instructions for 8 lanes: `count` floats read from texels of 1, 2 or 4, which are gathered
 // lane by lane.
@@ -20,8 +21,6 @@ double load_cost(std::int64_t count, std::uint32_t texel_floats);
 // A turn of the kernel's loop: loads, products, and sums kept until the next turn.
 double body_cost(double loads, std::int64_t products, std::int64_t sums);
 
-// Floats of the widest texel that rows of this width allow at every row's beginning.
-std::uint32_t vector_width(std::int64_t width);
 runtime::TexelFormat texels_of(std::uint32_t floats);
 
 // Tiles of nearly equal size, none larger than `most`.
@@ -32,6 +31,10 @@ struct RowTiles {
   std::int64_t columns = 0;
   std::int64_t tiles = 1;
 };
+
+// Floats of the texels in which rows of this width are read: 4, 2 or 1, as it allows at the
+// beginning of each row.
+std::uint32_t texel_floats(const RowTiles& row, std::int64_t width);
 
 // Columns of the source that `columns` columns of the result read.
 std::int64_t span_of(std::int64_t columns, const Window2d& window, bool data_gradient);

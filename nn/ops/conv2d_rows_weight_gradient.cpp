@@ -20,7 +20,7 @@ constexpr std::int64_t kMostInChannels = 8;
 // AVX-512's registers of 8 floats, and what a product costs more, in instructions, where they do
 // not hold what an invocation reads of dy.
 constexpr std::int64_t kRegisters = 32;
-constexpr double kSpillCost = 0.1;
+constexpr double kSpillCost = 0.15;
 
 // What an invocation of the weight gradient keeps sums of; its workgroup has as many output
 // channels for each of its lanes.
@@ -47,10 +47,9 @@ struct WeightTiles {
   double cost(const Conv2dSizes& s) const {
     const bool whole = row.tiles == 1;
     const std::int64_t x_width = whole ? s.input.width : span_of(row.columns, s.window, false);
-    const double loads =
-        load_cost(out_channels * row.columns, whole ? vector_width(s.output.width) : 1) +
-        load_cost(divide_up(in_channels * kernel_rows, kWorkgroup) * x_width,
-                  whole ? vector_width(s.input.width) : 1);
+    const double loads = load_cost(out_channels * row.columns, texel_floats(row, s.output.width)) +
+                         load_cost(divide_up(in_channels * kernel_rows, kWorkgroup) * x_width,
+                                   texel_floats(row, s.input.width));
     const bool spills = out_channels * row.columns > kRegisters;
     return static_cast<double>(count(s)) *
            (body_cost(loads, products(s), sums(s)) +
@@ -142,7 +141,6 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   const std::uint32_t splits = split_batch(s, tiles, l.device());
   const SplitSum sum = make_split_sum(l, o.dweight, o.dbias, splits);
   const RowTiles& row = tiles.row;
-  const bool whole = row.tiles == 1;
   PlannedDispatch d;
   d.label = fmt::format("{} conv2d weight gradient", label);
   d.shader = "conv2d_rows_weight_gradient";
@@ -152,8 +150,8 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
                              row.tiles, s.input.width, s.output.width}) {
     d.constants.push_back(to_u32(value));
   }
-  const std::uint32_t x_floats = whole ? vector_width(s.input.width) : 1;
-  const std::uint32_t dy_floats = whole ? vector_width(s.output.width) : 1;
+  const std::uint32_t x_floats = texel_floats(row, s.input.width);
+  const std::uint32_t dy_floats = texel_floats(row, s.output.width);
   d.constants.push_back(x_floats);
   d.constants.push_back(dy_floats);
   d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);

@@ -1,5 +1,5 @@
 // The kernels that can do a convolution, and the choice between them for a device and its sizes.
-// Each kernel family lowers its three passes in a file of its own.
+// Each kernel family lowers its three passes in files of its own.
 #pragma once
 
 #include <cstdint>

@@ -96,6 +96,10 @@ std::vector<ConvCase> cut_cases(Family family) {
       {2, 8, {2, 28}, 8, {{{3, 3}, one, {6, 7}, {6, 7}, one}, groups}},
       {2, 8, {2, 9}, 8, {{{1, 3}, one, {0, 40}, {0, 40}, one}, groups}},
       {2, 8, {8, 9}, 8, {{{7, 7}, one, {3, 3}, {3, 3}, one}, groups}},
+      // Kernel rows that two or four a turn do not divide, and output channels that blocks of four
+      // do not.
+      {2, family == Family::depthwise ? 8 : 5, {6, 14}, 8, {{{3, 3}, one, one, one, one}, groups}},
+      {2, family == Family::depthwise ? 8 : 1, {6, 6}, 40, {{{3, 3}, one, one, one, one}, groups}},
   };
 }
 
