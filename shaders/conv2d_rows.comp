@@ -100,6 +100,7 @@ uint image[ROWS];
 uint column0[ROWS];
 // Where the weights of the lane's channels begin.
 uint weights[LANE_CHANNELS];
+float channel_bias[CHANNELS];
 
 // Source columns that a row of the result reads.
 uint span() {
@@ -108,32 +109,32 @@ uint span() {
 }
 
 // The source columns that the tile reads in the row that begins at `base`; where the row does not
-// exist, and outside of it, 0. A macro, so that the array stays the caller's own.
-#define LOAD_SEGMENT(segment, at, base, exists, column0)                                          \
-    [[unroll]] for (uint k_ = 0; k_ < span(); ++k_) segment[(at) + k_] = 0.0;                     \
-    if (TILES == 1) {                                                                             \
-        [[unroll]] for (uint k_ = 0; k_ < SOURCE_WIDTH; k_ += LOAD) {                             \
-            vec4 loaded_ = texelFetch(source_texels, int(((base) + k_) / LOAD));                  \
-            loaded_ = operand(loaded_, p.scale);                                                  \
-            [[unroll]] for (uint part_ = 0; part_ < LOAD; ++part_) {                              \
-                int place_ = int(k_ + part_) - first_relative();                                  \
-                if (place_ >= 0 && place_ < int(span()))                                          \
-                    segment[(at) + place_] = (exists) ? loaded_[part_] : 0.0;                     \
-            }                                                                                     \
-        }                                                                                         \
-    } else {                                                                                      \
-        [[unroll]] for (uint k_ = 0; k_ < span(); ++k_) {                                         \
-            int column_ = (column0) + first_relative() + int(k_);                                 \
-            bool inside_ = (exists) && column_ >= 0 && column_ < int(SOURCE_WIDTH);               \
-            int place_ = int(base) + clamp(column_, 0, int(SOURCE_WIDTH) - 1);                    \
-            float loaded_ = texelFetch(source_texels, place_).x;                                  \
-            segment[(at) + k_] = inside_ ? operand(loaded_, p.scale) : 0.0;                       \
-        }                                                                                         \
+// exist, and outside of it, 0.
+void load_segment(uint at, uint base, bool exists, int source_column0) {
+    [[unroll]] for (uint k = 0; k < span(); ++k) segment[at + k] = 0.0;
+    if (TILES == 1) {
+        [[unroll]] for (uint k = 0; k < SOURCE_WIDTH; k += LOAD) {
+            vec4 loaded = operand(texelFetch(source_texels, int((base + k) / LOAD)), p.scale);
+            [[unroll]] for (uint part = 0; part < LOAD; ++part) {
+                int place = int(k + part) - first_relative();
+                if (place >= 0 && place < int(span())) {
+                    segment[at + place] = exists ? loaded[part] : 0.0;
+                }
+            }
+        }
+    } else {
+        [[unroll]] for (uint k = 0; k < span(); ++k) {
+            int column = source_column0 + first_relative() + int(k);
+            bool inside = exists && column >= 0 && column < int(SOURCE_WIDTH);
+            int place = int(base) + clamp(column, 0, int(SOURCE_WIDTH) - 1);
+            float loaded = texelFetch(source_texels, place).x;
+            segment[at + k] = inside ? operand(loaded, p.scale) : 0.0;
+        }
     }
+}
 
 uint kernel_row_count() { return p.source_channels * KERNEL_HEIGHT; }
 uint source_plane() { return p.source_height * SOURCE_WIDTH; }
-uint item_count() { return p.batch * p.result_height * TILES; }
 
 // Source rows and weights of kernel row `kernel_row`, the `k`th of the turn; past the last one
 // zeros. `source`: where the group's channels begin.
@@ -148,8 +149,8 @@ void load_kernel_row(uint k, uint kernel_row, uint source) {
         uint plane = source + image[r] * p.source_row + c * source_plane();
         int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
                                                 : int(column0[r] * STRIDE_WIDTH);
-        LOAD_SEGMENT(segment, (k * ROWS + r) * span(),
-                     plane + (exists ? source_row : 0) * SOURCE_WIDTH, exists, source_column0)
+        uint base = plane + (exists ? source_row : 0) * SOURCE_WIDTH;
+        load_segment((k * ROWS + r) * span(), base, exists, source_column0);
     }
     uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
     [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
@@ -185,13 +186,68 @@ void add_products() {
     }
 }
 
+// Stores the sums of row `r` of the invocation, with bias and activation or derivative, where the row
+// exists. No loop here may be left to the driver: an index that it does not know keeps all sums in
+// memory, and each of their stores becomes a branch per lane. (Mesa does not unroll a loop around a
+// loop that stays, nor one whose step is larger than its bound.)
+void store_row(uint r, bool row_exists, uint group, uint channel0) {
+    const uint QUADS = (COLUMNS + 3) / 4;
+    uint columns = p.groups * p.result_channels * p.result_height * RESULT_WIDTH;
+    uint result_image = replica() * p.result_replica + image[r] * p.result_row;
+    uint output_image = replica() * p.output_replica + image[r] * p.result_row;
+    [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
+        uint channel = group * p.result_channels + channel0 + o;
+        if (row_exists && channel0 + o < p.result_channels) {
+            uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
+            float b = channel_bias[o];
+            [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
+                uint column = quad * 4;
+                vec4 value = vec4(0.0);
+                [[unroll]] for (uint part = 0; part < 4; ++part) {
+                    if (column + part < COLUMNS)
+                        value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
+                }
+                if (MIXED != 0) value *= p.unscale;
+                value = activate(ACTIVATION, value + b, p.alpha);
+                if (ACTIVATION_GRADIENT != 0) {
+                    vec4 y = vec4(0.0);
+                    // Where there is no such column the value is not stored.
+                    [[unroll]] for (uint part = 0; part < 4; part += STORE) {
+                        if (column + part < COLUMNS) {
+                            uint at = output_image + first + column + part;
+                            vec4 texel = texelFetch(output_texels, int(at / STORE));
+                            [[unroll]] for (uint t = 0; t < STORE; ++t) y[part + t] = texel[t];
+                        }
+                    }
+                    value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
+                }
+                [[unroll]] for (uint part = 0; part < 4; ++part) {
+                    uint at = first + column + part;
+                    bool exists = column + part < COLUMNS &&
+                                  (TILES == 1 || column0[r] + column + part < RESULT_WIDTH);
+                    if (exists && STORE == 1) result1[result_image + at] = value[part];
+                    if (exists && STORE == 2 && part % 2 == 1)
+                        result2[(result_image + at) / 2] = part == 1 ? value.xy : value.zw;
+                }
+                if (STORE == 4) result4[(result_image + first + column) / 4] = value;
+            }
+        }
+    }
+    // Padding behind the last plane stays finite.
+    bool last = row_exists && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
+                row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
+    [[unroll]] for (uint k = 0; k < 3; ++k) {
+        if (last && columns + k < p.result_row) result1[result_image + columns + k] = 0.0;
+    }
+}
+
 void main() {
     uint tile = group_index();
     uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
     tile /= p.channel_tiles;
     uint group = tile % p.groups;
     uint first_item = (tile / p.groups * LANES + gl_LocalInvocationID.x) * ROWS;
-    uint items = item_count();
+    uint items = p.batch * p.result_height * TILES;
 
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint item = min(first_item + r, items - 1);
@@ -223,62 +279,9 @@ void main() {
         add_products();
     }
 
-    const uint QUADS = (COLUMNS + 3) / 4;
-    float channel_bias[CHANNELS];
     [[unroll]] for (uint o = 0; o < CHANNELS; ++o)
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
 
-    // No loop below may be left to the driver: an index that it does not know keeps all sums in
-    // memory, and each of their stores becomes a branch per lane. (Mesa does not unroll a loop around
-    // a loop that stays, nor one whose step is larger than its bound.)
-    uint columns = p.groups * p.result_channels * p.result_height * RESULT_WIDTH;
-    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        uint result_image = replica() * p.result_replica + image[r] * p.result_row;
-        uint output_image = replica() * p.output_replica + image[r] * p.result_row;
-        bool row_exists = first_item + r < items;
-        [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-            uint channel = group * p.result_channels + channel0 + o;
-            if (row_exists && channel0 + o < p.result_channels) {
-                uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
-                float b = channel_bias[o];
-                [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
-                    uint column = quad * 4;
-                    vec4 value = vec4(0.0);
-                    [[unroll]] for (uint part = 0; part < 4; ++part) {
-                        if (column + part < COLUMNS)
-                            value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
-                    }
-                    if (MIXED != 0) value *= p.unscale;
-                    value = activate(ACTIVATION, value + b, p.alpha);
-                    if (ACTIVATION_GRADIENT != 0) {
-                        vec4 y = vec4(0.0);
-                        // Where there is no such column the value is not stored.
-                        [[unroll]] for (uint part = 0; part < 4; part += STORE) {
-                            if (column + part < COLUMNS) {
-                                uint at = output_image + first + column + part;
-                                vec4 texel = texelFetch(output_texels, int(at / STORE));
-                                [[unroll]] for (uint t = 0; t < STORE; ++t) y[part + t] = texel[t];
-                            }
-                        }
-                        value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
-                    }
-                    [[unroll]] for (uint part = 0; part < 4; ++part) {
-                        uint at = first + column + part;
-                        bool exists = column + part < COLUMNS &&
-                                      (TILES == 1 || column0[r] + column + part < RESULT_WIDTH);
-                        if (exists && STORE == 1) result1[result_image + at] = value[part];
-                        if (exists && STORE == 2 && part % 2 == 1)
-                            result2[(result_image + at) / 2] = part == 1 ? value.xy : value.zw;
-                    }
-                    if (STORE == 4) result4[(result_image + first + column) / 4] = value;
-                }
-            }
-        }
-        // Padding behind the last plane stays finite.
-        bool last = row_exists && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
-                    row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
-        [[unroll]] for (uint k = 0; k < 3; ++k) {
-            if (last && columns + k < p.result_row) result1[result_image + columns + k] = 0.0;
-        }
-    }
+    [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        store_row(r, first_item + r < items, group, channel0);
 }
