@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -25,14 +26,17 @@ struct Conv2dGrid {
   std::int64_t m = 0, n = 0, k = 0, row_tiles = 0;
 };
 
+inline void append_constants(std::vector<std::uint32_t>& constants,
+                             std::initializer_list<std::int64_t> values) {
+  for (const std::int64_t value : values) constants.push_back(to_u32(value));
+}
+
 // Appends the specialization constants 4 to 11 (shaders/window2d.glsl) to the four before them; the
 // "rows" kernels have them, too.
 inline void append_constants(std::vector<std::uint32_t>& constants, const Window2d& w) {
-  for (const std::int64_t value :
-       {w.kernel.height, w.kernel.width, w.stride.height, w.stride.width, w.padding_begin.height,
-        w.padding_begin.width, w.dilation.height, w.dilation.width}) {
-    constants.push_back(to_u32(value));
-  }
+  append_constants(constants, {w.kernel.height, w.kernel.width, w.stride.height, w.stride.width,
+                               w.padding_begin.height, w.padding_begin.width, w.dilation.height,
+                               w.dilation.width});
 }
 
 void lower_conv2d(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dGrid& grid,

@@ -139,17 +139,12 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
                  static_cast<std::uint32_t>(pass.activation.kind),
                  static_cast<std::uint32_t>(pass.gradient_activation.kind)};
   append_constants(d.constants, s.window);
-  for (std::int64_t value : {std::int64_t{pass.data_gradient}, tile.channels, row.columns,
-                             row.tiles, pass.source_size.width, pass.result_size.width}) {
-    d.constants.push_back(to_u32(value));
-  }
   const std::uint32_t source_floats = texel_floats(row, pass.source_size.width);
   const std::uint32_t result_floats = texel_floats(row, pass.result_size.width);
-  d.constants.push_back(source_floats);
-  d.constants.push_back(result_floats);
-  d.constants.push_back(to_u32(tile.rows));
-  d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
-  d.constants.push_back(to_u32(tile.kernel_rows));
+  append_constants(d.constants,
+                   {pass.data_gradient, tile.channels, row.columns, row.tiles,
+                    pass.source_size.width, pass.result_size.width, source_floats, result_floats,
+                    tile.rows, s.precision == Precision::mixed, tile.kernel_rows});
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {
       l.read(pass.source).as_texels(texels_of(source_floats)),

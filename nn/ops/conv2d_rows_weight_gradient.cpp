@@ -146,15 +146,11 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   d.shader = "conv2d_rows_weight_gradient";
   d.constants = {kWorkgroup, 0, 0, 0};
   append_constants(d.constants, s.window);
-  for (std::int64_t value : {tiles.out_channels, tiles.in_channels, tiles.kernel_rows, row.columns,
-                             row.tiles, s.input.width, s.output.width}) {
-    d.constants.push_back(to_u32(value));
-  }
   const std::uint32_t x_floats = texel_floats(row, s.input.width);
   const std::uint32_t dy_floats = texel_floats(row, s.output.width);
-  d.constants.push_back(x_floats);
-  d.constants.push_back(dy_floats);
-  d.constants.push_back(s.precision == Precision::mixed ? 1 : 0);
+  append_constants(d.constants, {tiles.out_channels, tiles.in_channels, tiles.kernel_rows,
+                                 row.columns, row.tiles, s.input.width, s.output.width, x_floats,
+                                 dy_floats, s.precision == Precision::mixed});
   d.bindings = {l.read(o.dy).as_texels(texels_of(dy_floats)),
                 l.read(o.x).as_texels(texels_of(x_floats)), sum.result_binding(l),
                 sum.vector_binding(l)};
