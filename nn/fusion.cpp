@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "nn/operation.h"
+#include "nn/fusion_max_pool2d.h"
 #include "nn/ops/activation.h"
 #include "nn/ops/add.h"
 #include "nn/ops/batch_norm.h"
@@ -12,56 +12,17 @@
 #include "nn/ops/gemm.h"
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/softmax_cross_entropy.h"
+#include "nn/rewrite.h"
 
 namespace vktrain::nn {
 namespace {
-
-bool lists(const std::vector<ValueId>& ids, ValueId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
-// The operation at `index` as T, or null.
-template <class T>
-const T* as(const Graph& graph, std::size_t index) {
-  return dynamic_cast<const T*>(graph.operations()[index].get());
-}
-
-constexpr std::size_t kNone = ~std::size_t{0};
-
-// The operation that makes `value`, when `consumer` alone reads it and nobody outside does: then
-// the two can be merged and the value disappears.
-std::size_t sole_producer(const Graph& graph, ValueId value, std::size_t consumer) {
-  if (graph.kept(value) || graph.value(value).kind != ValueKind::activation) return kNone;
-  std::size_t producer = kNone;
-  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
-    if (lists(graph.operations()[i]->outputs(), value)) producer = i;
-    if (i != consumer && lists(graph.operations()[i]->inputs(), value)) return kNone;
-  }
-  return producer;
-}
-
-// Puts `merged` in the place of `kept_index` and removes `removed_index`. Where a producer and its
-// only consumer merge, the consumer's place is right, where all operands of both are there; where
-// the consumer adds none, the producer's is, too.
-void merge(Graph& graph, std::size_t kept_index, std::size_t removed_index,
-           std::unique_ptr<Operation> merged, std::string label) {
-  auto& operations = graph.operations();
-  merged->label = std::move(label);
-  operations[kept_index] = std::move(merged);
-  operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(removed_index));
-}
-
-bool plain(const GemmEpilogue& e) {
-  return e.activation.kind == Activation::none && e.gradient_output == kNoValue &&
-         e.column_sum == kNoValue;
-}
 
 bool fuse_bias(Graph& graph, std::size_t index) {
   const auto* bias = as<BiasAdd>(graph, index);
   if (!bias) return false;
   const std::size_t producer = sole_producer(graph, bias->x(), index);
-  const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
-  if (!gemm || !plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
+  const auto* gemm = producer == kNoOperation ? nullptr : as<Gemm>(graph, producer);
+  if (!gemm || !is_plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
   GemmEpilogue epilogue;
   epilogue.bias = bias->bias();
   merge(graph, index, producer,
@@ -76,8 +37,8 @@ bool fuse_activation(Graph& graph, std::size_t index) {
   const auto* activation = as<ActivationForward>(graph, index);
   if (!activation) return false;
   const std::size_t producer = sole_producer(graph, activation->x(), index);
-  const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
-  if (!gemm || !plain(gemm->epilogue())) return false;
+  const auto* gemm = producer == kNoOperation ? nullptr : as<Gemm>(graph, producer);
+  if (!gemm || !is_plain(gemm->epilogue())) return false;
   GemmEpilogue epilogue = gemm->epilogue();
   epilogue.activation = activation->activation();
   merge(graph, index, producer,
@@ -90,8 +51,8 @@ bool fuse_activation_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<ActivationBackward>(graph, index);
   if (!backward) return false;
   const std::size_t producer = sole_producer(graph, backward->dy(), index);
-  const auto* gemm = producer == kNone ? nullptr : as<Gemm>(graph, producer);
-  if (!gemm || !plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
+  const auto* gemm = producer == kNoOperation ? nullptr : as<Gemm>(graph, producer);
+  if (!gemm || !is_plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
   // The kernel reads the activation's output (or input) with the layout of the product.
   if (graph.value(backward->operand()).shape != graph.value(gemm->c()).shape) return false;
   GemmEpilogue epilogue;
@@ -109,7 +70,7 @@ bool fuse_bias_gradient(Graph& graph, std::size_t index) {
   for (std::size_t i = 0; i < graph.operations().size(); ++i) {
     const auto* gemm = as<Gemm>(graph, i);
     if (!gemm || gemm->form() != GemmForm::tn || gemm->a() != sum->x()) continue;
-    if (!plain(gemm->epilogue())) continue;
+    if (!is_plain(gemm->epilogue())) continue;
     GemmEpilogue epilogue = gemm->epilogue();
     epilogue.column_sum = sum->sum();
     // At the earlier place: all operands are there, and nothing can have read a result.
@@ -127,7 +88,7 @@ bool fuse_conv2d_bias(Graph& graph, std::size_t index) {
   const auto* bias = as<BiasAdd>(graph, index);
   if (!bias) return false;
   const std::size_t producer = sole_producer(graph, bias->x(), index);
-  const auto* conv = producer == kNone ? nullptr : as<Conv2d>(graph, producer);
+  const auto* conv = producer == kNoOperation ? nullptr : as<Conv2d>(graph, producer);
   if (!conv || conv->epilogue() != Conv2dEpilogue{}) return false;
   merge(graph, index, producer,
         std::make_unique<Conv2d>(conv->x(), conv->weight(), bias->y(), conv->options(),
@@ -140,8 +101,9 @@ bool fuse_conv2d_activation(Graph& graph, std::size_t index) {
   const auto* activation = as<ActivationForward>(graph, index);
   if (!activation) return false;
   const std::size_t producer = sole_producer(graph, activation->x(), index);
-  const auto* conv = producer == kNone ? nullptr : as<Conv2d>(graph, producer);
+  const auto* conv = producer == kNoOperation ? nullptr : as<Conv2d>(graph, producer);
   if (!conv || conv->epilogue().activation.kind != Activation::none) return false;
+  if (conv->epilogue().winners != kNoValue) return false;
   Conv2dEpilogue epilogue = conv->epilogue();
   epilogue.activation = activation->activation();
   merge(graph, index, producer,
@@ -155,12 +117,12 @@ bool fuse_conv2d_activation_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<ActivationBackward>(graph, index);
   if (!backward) return false;
   const std::size_t producer = sole_producer(graph, backward->dy(), index);
-  const auto* conv = producer == kNone ? nullptr : as<Conv2dDataGradient>(graph, producer);
+  const auto* conv = producer == kNoOperation ? nullptr : as<Conv2dDataGradient>(graph, producer);
   if (!conv || conv->gradient_output() != kNoValue) return false;
   merge(graph, index, producer,
         std::make_unique<Conv2dDataGradient>(conv->dy(), conv->weight(), backward->dx(),
                                              conv->options(), backward->activation(),
-                                             backward->operand()),
+                                             backward->operand(), conv->winners()),
         conv->label);
   return true;
 }
@@ -173,7 +135,7 @@ bool fuse_conv2d_bias_gradient(Graph& graph, std::size_t index) {
     if (!conv || conv->dy() != sum->x() || conv->dbias() != kNoValue) continue;
     merge(graph, std::min(i, index), std::max(i, index),
           std::make_unique<Conv2dWeightGradient>(conv->dy(), conv->x(), conv->dweight(),
-                                                 conv->options(), sum->sum()),
+                                                 conv->options(), sum->sum(), conv->winners()),
           conv->label);
     return true;
   }
@@ -205,7 +167,7 @@ bool fuse_elementwise_activation(Graph& graph, std::size_t index) {
   const auto* activation = as<ActivationForward>(graph, index);
   if (!activation) return false;
   const std::size_t producer = sole_producer(graph, activation->x(), index);
-  if (producer == kNone) return false;
+  if (producer == kNoOperation) return false;
   const Operation& before = *graph.operations()[producer];
   std::unique_ptr<Operation> merged = with_activation(before, *activation);
   if (!merged) return false;
@@ -229,7 +191,8 @@ bool fuse_max_pool2d_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<ActivationBackward>(graph, index);
   if (!backward) return false;
   const std::size_t producer = sole_producer(graph, backward->dy(), index);
-  const auto* gradient = producer == kNone ? nullptr : as<MaxPool2dBackward>(graph, producer);
+  const auto* gradient =
+      producer == kNoOperation ? nullptr : as<MaxPool2dBackward>(graph, producer);
   if (!gradient || gradient->gradient_output() != kNoValue) return false;
   const MaxPool2d* pooling = pooling_with(graph, gradient->winners());
   if (!pooling || pooling->x() != backward->operand()) return false;
@@ -272,7 +235,7 @@ void repeat(Graph& graph, bool enabled, Rewrite rewrite) {
 
 }  // namespace
 
-void fuse(Graph& graph, const FusionOptions& options) {
+void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfile* device) {
   repeat(graph, options.bias, fuse_bias);
   repeat(graph, options.bias, fuse_conv2d_bias);
   repeat(graph, options.activation, fuse_activation);
@@ -284,6 +247,9 @@ void fuse(Graph& graph, const FusionOptions& options) {
   repeat(graph, options.bias_gradient, fuse_bias_gradient);
   repeat(graph, options.bias_gradient, fuse_conv2d_bias_gradient);
   repeat(graph, options.loss_gradient, fuse_loss_gradient);
+  repeat(graph, options.conv2d_max_pool2d && device, [device](Graph& g, std::size_t index) {
+    return fuse_conv2d_max_pool2d(g, index, *device);
+  });
 }
 
 }  // namespace vktrain::nn

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nn/graph.h"
+#include "runtime/device_profile.h"
 
 namespace vktrain::nn {
 
@@ -15,10 +16,14 @@ struct FusionOptions {
   bool max_pool2d_gradient = true;  // activation's derivative into a max pooling's gradient
   bool bias_gradient = true;        // sum of a bias gradient into the weight gradient
   bool loss_gradient = true;        // softmax cross-entropy and its gradient in one kernel
+  bool conv2d_max_pool2d = true;    // max pooling and its gradient into the convolution before it,
+                                    // where the device has kernels for that
 
-  static FusionOptions none() { return {false, false, false, false, false, false}; }
+  static FusionOptions none() { return {false, false, false, false, false, false, false}; }
 };
 
-void fuse(Graph& graph, const FusionOptions& options = {});
+// Without a device no rewrite that asks for its kernels.
+void fuse(Graph& graph, const FusionOptions& options = {},
+          const runtime::DeviceProfile* device = nullptr);
 
 }  // namespace vktrain::nn

@@ -21,6 +21,8 @@ VkFormat vk_format(TexelFormat format) {
       return VK_FORMAT_R32_SFLOAT;
     case TexelFormat::rgba32ui:
       return VK_FORMAT_R32G32B32A32_UINT;
+    case TexelFormat::r32ui:
+      return VK_FORMAT_R32_UINT;
     case TexelFormat::rgba32f:
       break;
   }
@@ -30,7 +32,17 @@ VkFormat vk_format(TexelFormat format) {
 }  // namespace
 
 std::uint32_t texel_bytes(TexelFormat format) {
-  return format == TexelFormat::r32f ? 4 : format == TexelFormat::rg32f ? 8 : 16;
+  switch (format) {
+    case TexelFormat::r32f:
+    case TexelFormat::r32ui:
+      return 4;
+    case TexelFormat::rg32f:
+      return 8;
+    case TexelFormat::rgba32f:
+    case TexelFormat::rgba32ui:
+      break;
+  }
+  return 16;
 }
 
 Descriptors::Descriptors(const LogicalDevice& device, VkDescriptorSetLayout layout,

@@ -1,6 +1,10 @@
 // Convolution forward, and its data gradient in gather form: the same sum with the roles of the
 // channels exchanged and the kernel read backwards. An invocation makes COLUMNS columns of ROWS
 // rows of CHANNELS result channels; see conv2d_rows.glsl.
+//
+// POOLED: the output of the convolution is there only as the maxima of tiles of 2 x 2 and their
+// winners. The forward pass makes them, in pairs of lanes that have the two rows of tiles; the data
+// gradient reads the maxima's gradient and the winners instead of the source.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -8,6 +12,7 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "conv2d_rows.glsl"
+#include "max_pool2d_winners.glsl"
 
 layout(constant_id = 1) const uint ADD_BIAS = 0;
 layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
@@ -25,6 +30,7 @@ layout(constant_id = 19) const uint STORE = 1;
 layout(constant_id = 20) const uint ROWS = 1;  // of the result (or tiles of them), per invocation
 // Rows of the kernel, counted through all source channels, that a turn of the loop takes.
 layout(constant_id = 22) const uint KERNEL_ROWS = 1;
+layout(constant_id = 23) const uint POOLED = 0;
 
 layout(set = 0, binding = 8) uniform samplerBuffer source_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer weight_texels;  // of one float
@@ -33,20 +39,26 @@ layout(set = 0, binding = 2, std430) writeonly buffer Result2 { vec2 result2[]; 
 layout(set = 0, binding = 2, std430) writeonly buffer Result4 { vec4 result4[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { float bias[]; };
 layout(set = 0, binding = 12) uniform samplerBuffer output_texels;
+layout(set = 0, binding = 5, std430) writeonly buffer Winners { uint winners[]; };
+layout(set = 0, binding = 14) uniform usamplerBuffer winners_texels;  // of one word
 
 // In elements.
 layout(push_constant, std430) uniform Push {
     uint batch;
-    uint source_row, result_row;            // of an image
+    uint source_row, result_row;            // of an image, where POOLED of its maxima
     uint source_channels, result_channels;  // of a group
     uint source_height, result_height;
     uint channel_tiles;  // of a group
     uint groups;
     uint weight_row;
     uint source_replica, weight_replica, result_replica, bias_replica, output_replica;
+    uint winners_row, winners_replica;
     float alpha;
     float scale, unscale;  // MIXED only, of the gradient that is read: see gemm.glsl
 } p;
+
+const bool POOLS = POOLED != 0 && DATA_GRADIENT == 0;
+const bool READS_POOLED = POOLED != 0 && DATA_GRADIENT != 0;
 
 int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
@@ -133,12 +145,26 @@ void load_segment(uint at, uint base, bool exists, int source_column0) {
     }
 }
 
+// The same from a row of tiles; `winning`: the columns that won in the source's row.
+void load_tiles(uint at, uint base, uint winning) {
+    [[unroll]] for (uint k = 0; k < span(); ++k) segment[at + k] = 0.0;
+    [[unroll]] for (uint k = 0; k < SOURCE_WIDTH / 2; k += LOAD) {
+        vec4 loaded = operand(texelFetch(source_texels, int((base + k) / LOAD)), p.scale);
+        [[unroll]] for (uint part = 0; part < 2 * LOAD; ++part) {
+            uint column = 2 * k + part;
+            int place = int(column) - first_relative();
+            if (place >= 0 && place < int(span()))
+                segment[at + place] = gradient_of(loaded[part / 2], winning, column);
+        }
+    }
+}
+
 uint kernel_row_count() { return p.source_channels * KERNEL_HEIGHT; }
-uint source_plane() { return p.source_height * SOURCE_WIDTH; }
+uint source_plane() { return p.source_height * SOURCE_WIDTH / (READS_POOLED ? 4 : 1); }
 
 // Source rows and weights of kernel row `kernel_row`, the `k`th of the turn; past the last one
-// zeros. `source`: where the group's channels begin.
-void load_kernel_row(uint k, uint kernel_row, uint source) {
+// zeros. `source`, `source_winners`: where the group's channels begin.
+void load_kernel_row(uint k, uint kernel_row, uint source, uint source_winners) {
     bool past = KERNEL_ROWS > 1 && kernel_row >= kernel_row_count();
     if (KERNEL_ROWS > 1) kernel_row = min(kernel_row, kernel_row_count() - 1);
     uint c = kernel_row / KERNEL_HEIGHT;
@@ -146,11 +172,18 @@ void load_kernel_row(uint k, uint kernel_row, uint source) {
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint source_row;
         bool exists = source_row_of(row[r], i, source_row) && !past;
-        uint plane = source + image[r] * p.source_row + c * source_plane();
-        int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
-                                                : int(column0[r] * STRIDE_WIDTH);
-        uint base = plane + (exists ? source_row : 0) * SOURCE_WIDTH;
-        load_segment((k * ROWS + r) * span(), base, exists, source_column0);
+        uint at = (k * ROWS + r) * span();
+        uint image_start = source + image[r] * p.source_row;
+        uint channel_row = c * p.source_height + (exists ? source_row : 0);
+        if (READS_POOLED) {
+            uint word = source_winners + image[r] * p.winners_row + channel_row / 2;
+            uint winning = winning_columns(texelFetch(winners_texels, int(word)).x, channel_row);
+            load_tiles(at, image_start + channel_row / 2 * (SOURCE_WIDTH / 2), exists ? winning : 0);
+        } else {
+            int source_column0 = DATA_GRADIENT != 0 ? int(column0[r] / STRIDE_WIDTH)
+                                                    : int(column0[r] * STRIDE_WIDTH);
+            load_segment(at, image_start + channel_row * SOURCE_WIDTH, exists, source_column0);
+        }
     }
     uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
     [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
@@ -186,60 +219,81 @@ void add_products() {
     }
 }
 
-// Stores the sums of row `r` of the invocation, with bias and activation or derivative, where the row
-// exists. No loop here may be left to the driver: an index that it does not know keeps all sums in
-// memory, and each of their stores becomes a branch per lane. (Mesa does not unroll a loop around a
-// loop that stays, nor one whose step is larger than its bound.)
+// Of row `r`, channel `o` from `column` on, with bias and activation. Values past the last column mean
+// nothing.
+vec4 results(uint o, uint r, uint column) {
+    vec4 value = vec4(0.0);
+    [[unroll]] for (uint part = 0; part < 4; ++part) {
+        if (column + part < COLUMNS) value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
+    }
+    if (MIXED != 0) value *= p.unscale;
+    return activate(ACTIVATION, value + channel_bias[o], p.alpha);
+}
+
+// The first `count` of four columns of a row of results, in stores as wide as such rows allow.
+void store(uint at, vec4 value, int count) {
+    [[unroll]] for (uint part = 0; part < 4; ++part) {
+        bool exists = int(part) < count;
+        if (exists && STORE == 1) result1[at + part] = value[part];
+        if (exists && STORE == 2 && part % 2 == 1)
+            result2[(at + part) / 2] = part == 1 ? value.xy : value.zw;
+    }
+    if (STORE == 4) result4[at / 4] = value;
+}
+
+// Padding behind the last plane stays finite. `elements`: of an image of the result.
+void pad(uint r, bool row_exists, uint group, uint channel0, uint elements) {
+    bool last = row_exists && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
+                row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
+    uint end = replica() * p.result_replica + image[r] * p.result_row + elements;
+    [[unroll]] for (uint k = 0; k < 3; ++k) {
+        if (last && elements + k < p.result_row) result1[end + k] = 0.0;
+    }
+}
+
+// The activation's outputs at `at`, of a quad of columns from `column` on; where there is no such
+// column the value is not stored.
+vec4 activation_outputs(uint at, uint column) {
+    vec4 y = vec4(0.0);
+    [[unroll]] for (uint part = 0; part < 4; part += STORE) {
+        if (column + part < COLUMNS) {
+            vec4 texel = texelFetch(output_texels, int((at + part) / STORE));
+            [[unroll]] for (uint t = 0; t < STORE; ++t) y[part + t] = texel[t];
+        }
+    }
+    return y;
+}
+
+// Stores the results of row `r` of the invocation, where the row exists. No loop here may be left to
+// the driver: an index that it does not know keeps all sums in memory, and each of their stores
+// becomes a branch per lane. (Mesa does not unroll a loop around a loop that stays, nor one whose
+// step is larger than its bound.)
 void store_row(uint r, bool row_exists, uint group, uint channel0) {
     const uint QUADS = (COLUMNS + 3) / 4;
-    uint columns = p.groups * p.result_channels * p.result_height * RESULT_WIDTH;
     uint result_image = replica() * p.result_replica + image[r] * p.result_row;
     uint output_image = replica() * p.output_replica + image[r] * p.result_row;
     [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
         uint channel = group * p.result_channels + channel0 + o;
         if (row_exists && channel0 + o < p.result_channels) {
             uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
-            float b = channel_bias[o];
             [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
                 uint column = quad * 4;
-                vec4 value = vec4(0.0);
-                [[unroll]] for (uint part = 0; part < 4; ++part) {
-                    if (column + part < COLUMNS)
-                        value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
-                }
-                if (MIXED != 0) value *= p.unscale;
-                value = activate(ACTIVATION, value + b, p.alpha);
+                vec4 value = results(o, r, column);
                 if (ACTIVATION_GRADIENT != 0) {
-                    vec4 y = vec4(0.0);
-                    // Where there is no such column the value is not stored.
-                    [[unroll]] for (uint part = 0; part < 4; part += STORE) {
-                        if (column + part < COLUMNS) {
-                            uint at = output_image + first + column + part;
-                            vec4 texel = texelFetch(output_texels, int(at / STORE));
-                            [[unroll]] for (uint t = 0; t < STORE; ++t) y[part + t] = texel[t];
-                        }
-                    }
+                    vec4 y = activation_outputs(output_image + first + column, column);
                     value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
                 }
-                [[unroll]] for (uint part = 0; part < 4; ++part) {
-                    uint at = first + column + part;
-                    bool exists = column + part < COLUMNS &&
-                                  (TILES == 1 || column0[r] + column + part < RESULT_WIDTH);
-                    if (exists && STORE == 1) result1[result_image + at] = value[part];
-                    if (exists && STORE == 2 && part % 2 == 1)
-                        result2[(result_image + at) / 2] = part == 1 ? value.xy : value.zw;
-                }
-                if (STORE == 4) result4[(result_image + first + column) / 4] = value;
+                int count = int(COLUMNS - column);
+                if (TILES > 1) count = min(count, int(RESULT_WIDTH) - int(column0[r] + column));
+                store(result_image + first + column, value, count);
             }
         }
     }
-    // Padding behind the last plane stays finite.
-    bool last = row_exists && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
-                row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
-    [[unroll]] for (uint k = 0; k < 3; ++k) {
-        if (last && columns + k < p.result_row) result1[result_image + columns + k] = 0.0;
-    }
+    pad(r, row_exists, group, channel0,
+        p.groups * p.result_channels * p.result_height * RESULT_WIDTH);
 }
+
+#include "conv2d_rows_pooled.glsl"
 
 void main() {
     uint tile = group_index();
@@ -248,14 +302,19 @@ void main() {
     uint group = tile % p.groups;
     uint first_item = (tile / p.groups * LANES + gl_LocalInvocationID.x) * ROWS;
     uint items = p.batch * p.result_height * TILES;
+    // Pairs of lanes have the rows of a pair of invocations, each every second one.
+    if (POOLS) first_item -= gl_LocalInvocationID.x % 2 * (ROWS - 1);
+    const uint ITEM_STEP = POOLS ? 2 : 1;
 
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        uint item = min(first_item + r, items - 1);
+        uint item = min(first_item + r * ITEM_STEP, items - 1);
         column0[r] = item % TILES * COLUMNS;
         row[r] = item / TILES % p.result_height;
         image[r] = item / TILES / p.result_height;
     }
     uint source = replica() * p.source_replica + group * p.source_channels * source_plane();
+    uint source_winners =
+        replica() * p.winners_replica + group * p.source_channels * (p.source_height / 2);
     // Between the weights of two channels of the result.
     uint result_step = DATA_GRADIENT != 0 ? TAPS : p.weight_row;
     uint weight_rows = DATA_GRADIENT != 0 ? p.source_channels : p.result_channels;  // of a group
@@ -275,13 +334,20 @@ void main() {
     // CPU driver moves all sums between registers and memory, and selects each by the lanes that are
     // still in the loop.
     for (uint first = 0; first < kernel_row_count(); first += KERNEL_ROWS) {
-        [[unroll]] for (uint k = 0; k < KERNEL_ROWS; ++k) load_kernel_row(k, first + k, source);
+        [[unroll]] for (uint k = 0; k < KERNEL_ROWS; ++k)
+            load_kernel_row(k, first + k, source, source_winners);
         add_products();
     }
 
     [[unroll]] for (uint o = 0; o < CHANNELS; ++o)
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
 
-    [[unroll]] for (uint r = 0; r < ROWS; ++r)
-        store_row(r, first_item + r < items, group, channel0);
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        bool exists = first_item + r * ITEM_STEP < items;
+        if (POOLS) {
+            store_tiles(r, exists, group, channel0);
+        } else {
+            store_row(r, exists, group, channel0);
+        }
+    }
 }

@@ -3,13 +3,15 @@
 // OUT_CHANNELS output channels, the workgroup those of LANES times as many, for IN_CHANNELS x
 // KERNEL_ROWS x kernel width weights each. All go through the same rows of dy; each loads its own
 // channels of dy and a part of the rows of x, which they hand round by shuffles from constant lanes.
-// See conv2d_rows.glsl.
+// See conv2d_rows.glsl. POOLED: instead of dy there are the gradient of its maxima over tiles of 2 x 2
+// and their winners.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "conv2d_rows.glsl"
+#include "max_pool2d_winners.glsl"
 
 layout(constant_id = 12) const uint OUT_CHANNELS = 1;  // per invocation
 layout(constant_id = 13) const uint IN_CHANNELS = 1;
@@ -21,11 +23,13 @@ layout(constant_id = 18) const uint OUT_WIDTH = 1;
 // Floats of a texel: 1, 2 or 4, as the width of the rows allows.
 layout(constant_id = 19) const uint LOAD_X = 1;
 layout(constant_id = 20) const uint LOAD_DY = 1;
+layout(constant_id = 22) const uint POOLED = 0;
 
 layout(set = 0, binding = 8) uniform samplerBuffer dy_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer x_texels;
 layout(set = 0, binding = 2, std430) writeonly buffer DWeight { float dweight[]; };
 layout(set = 0, binding = 3, std430) writeonly buffer DBias { float dbias[]; };
+layout(set = 0, binding = 12) uniform usamplerBuffer winners_texels;  // of one word
 
 // In elements.
 layout(push_constant, std430) uniform Push {
@@ -43,6 +47,7 @@ layout(push_constant, std430) uniform Push {
     uint bias_offset;       // of the bias gradient in its buffer
     uint sum_bias;
     float scale, unscale;  // MIXED only, of dy: see gemm.glsl
+    uint winners_row, winners_replica;
 } p;
 
 const uint MAX_SUMS = 192;
@@ -65,6 +70,17 @@ void load_dy(uint o, uint base, uint first) {
         [[unroll]] for (uint part = 0; part < LOAD_DY; ++part)
             dy[o * COLUMNS + k + part] =
                 TILES == 1 || first + k + part < OUT_WIDTH ? loaded[part] : 0.0;
+    }
+}
+
+// dy's row from a row of tiles; `winning`: the columns that won in it.
+void load_tiles(uint o, uint base, uint winning) {
+    [[unroll]] for (uint k = 0; k < COLUMNS / 2; k += LOAD_DY) {
+        vec4 loaded = operand(texelFetch(dy_texels, int((base + k) / LOAD_DY)), p.scale);
+        [[unroll]] for (uint part = 0; part < 2 * LOAD_DY; ++part) {
+            uint column = 2 * k + part;
+            dy[o * COLUMNS + column] = gradient_of(loaded[part / 2], winning, column);
+        }
     }
 }
 
@@ -152,10 +168,18 @@ void main() {
         uint row = item / TILES % p.out_height;
         uint image = item / TILES / p.out_height;
         uint dy_image = replica_number * p.dy_replica + image * p.dy_row;
+        uint winners_image = replica_number * p.winners_replica + image * p.winners_row;
         uint x_image = replica_number * p.x_replica + image * p.x_row;
         [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
             uint channel = group * p.out_channels + min(out0 + o * LANES, p.out_channels - 1);
-            load_dy(o, dy_image + (channel * p.out_height + row) * OUT_WIDTH, column0);
+            uint channel_row = channel * p.out_height + row;
+            if (POOLED != 0) {
+                uint word = winners_image + channel_row / 2;
+                uint winning = winning_columns(texelFetch(winners_texels, int(word)).x, row);
+                load_tiles(o, dy_image + channel_row / 2 * (OUT_WIDTH / 2), winning);
+            } else {
+                load_dy(o, dy_image + channel_row * OUT_WIDTH, column0);
+            }
             add_bias(o);
         }
         [[unroll]] for (uint part = 0; part < PARTS; ++part) {

@@ -5,8 +5,9 @@
 
 namespace vktrain::nn {
 
-std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed) {
-  std::vector<CatalogueCase> all = product_catalogue(seed);
+std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed,
+                                               const runtime::DeviceProfile& device) {
+  std::vector<CatalogueCase> all = product_catalogue(seed, device);
   for (std::vector<CatalogueCase> part : {layer_catalogue(seed), step_catalogue(seed)}) {
     std::ranges::move(part, std::back_inserter(all));
   }

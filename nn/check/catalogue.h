@@ -17,11 +17,14 @@ struct CatalogueCase {
 
 // One replica each. The same seed gives the same inputs everywhere but for the last bit of what
 // goes through the platform's logarithm, sine and cosine; the reference gets the same inputs.
-std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed);
+// The cases are the same for all devices, but fusions may ask for `device`'s kernels.
+std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed,
+                                               const runtime::DeviceProfile& device);
 
 // Its parts, each in a file of its own.
-std::vector<CatalogueCase> product_catalogue(std::uint64_t seed);  // GEMM and convolution
-std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed);    // other layers
-std::vector<CatalogueCase> step_catalogue(std::uint64_t seed);     // batch, loss, optimizers, ...
+std::vector<CatalogueCase> product_catalogue(std::uint64_t seed,  // GEMM and convolution
+                                             const runtime::DeviceProfile& device);
+std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed);  // other layers
+std::vector<CatalogueCase> step_catalogue(std::uint64_t seed);   // batch, loss, optimizers, ...
 
 }  // namespace vktrain::nn

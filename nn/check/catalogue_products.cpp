@@ -11,6 +11,7 @@
 #include "nn/layers/linear.h"
 #include "nn/ops/activation.h"
 #include "nn/ops/gemm.h"
+#include "nn/ops/max_pool2d.h"
 #include "nn/precision.h"
 
 namespace vktrain::nn {
@@ -54,15 +55,20 @@ std::string to_string(const ConvolutionCase& c) {
   return text;
 }
 
+// x -> activation -> convolution -> relu.
+ValueId convolution(Graph& graph, ValueId x, const ConvolutionCase& conv, Activation first) {
+  const Conv2dLayerOptions options = {.out = conv.out, .convolution = conv.options};
+  const ValueId before = activation(graph, x, {first}, "0");
+  return activation(graph, conv2d_layer(graph, before, options, "1"), {Activation::relu}, "2");
+}
+
 // x -> tanh -> convolution -> relu: fusion puts the derivative of the one into the data gradient,
 // bias and relu into the forward pass, the bias gradient into the weight gradient.
 CatalogueCase convolution_case(const ConvolutionCase& conv, bool fused, std::uint64_t seed) {
   CatalogueCase c;
   c.name = to_string(conv) + (fused ? ", fused" : "");
   c.operation = image_case(conv.input, seed, [conv](Graph& graph, ValueId x) {
-    const Conv2dLayerOptions options = {.out = conv.out, .convolution = conv.options};
-    const ValueId before = activation(graph, x, {Activation::tanh}, "0");
-    return activation(graph, conv2d_layer(graph, before, options, "1"), {Activation::relu}, "2");
+    return convolution(graph, x, conv, Activation::tanh);
   });
   if (fused) c.operation.rewrite = [](Graph& graph) { fuse(graph); };
   return c;
@@ -86,6 +92,30 @@ std::vector<ConvolutionCase> convolutions() {
   };
 }
 
+// Small integers, whose sums are exact in any order.
+std::optional<std::vector<std::uint32_t>> small_integers(const Value& value, std::size_t count,
+                                                         std::uint32_t, PhiloxRng& rng) {
+  if (value.dtype == DType::u32) return std::nullopt;
+  std::vector<float> values(count);
+  for (float& v : values) v = static_cast<float>(rng.below(5)) - 2;
+  return words_of(values);
+}
+
+// Pooled by tiles of 2 x 2: in the convolution's kernels where the device has such. A rounding
+// would choose other winners.
+CatalogueCase pooled_case(const ConvolutionCase& conv, const runtime::DeviceProfile& device,
+                          std::uint64_t seed) {
+  CatalogueCase c;
+  c.name = to_string(conv) + ", max pooling, small integers";
+  c.operation = image_case(conv.input, seed, [conv](Graph& graph, ValueId x) {
+    const Window2d tile = {.kernel = {2, 2}, .stride = {2, 2}};
+    return max_pool2d(graph, convolution(graph, x, conv, Activation::relu), tile, "3");
+  });
+  c.operation.fill = small_integers;
+  c.operation.rewrite = [device](Graph& graph) { fuse(graph, {}, &device); };
+  return c;
+}
+
 // With operands rounded to half floats; the reference rounds them, too.
 CatalogueCase mixed(CatalogueCase c) {
   c.name += ", mixed precision";
@@ -96,8 +126,7 @@ CatalogueCase mixed(CatalogueCase c) {
   return c;
 }
 
-// [2, k] times [3, k] transposed. Small integers, whose sums are exact in any order: any term that
-// is lost shows.
+// [2, k] times [3, k] transposed: any term that is lost shows.
 CatalogueCase long_sums(std::int64_t k, std::uint64_t seed) {
   CatalogueCase c;
   c.name = fmt::format("2 x {} -> 3, small integers", k);
@@ -108,19 +137,16 @@ CatalogueCase long_sums(std::int64_t k, std::uint64_t seed) {
     const ValueId product = graph.add_activation("product", {2, 3});
     graph.add(std::make_unique<Gemm>(GemmForm::nt, a, b, product));
   };
-  c.operation.fill = [](const Value&, std::size_t count, std::uint32_t,
-                        PhiloxRng& rng) -> std::optional<std::vector<std::uint32_t>> {
-    std::vector<float> values(count);
-    for (float& v : values) v = static_cast<float>(rng.below(5)) - 2;
-    return words_of(values);
-  };
+  c.operation.fill = small_integers;
   return c;
 }
 
 }  // namespace
 
-std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
+std::vector<CatalogueCase> product_catalogue(std::uint64_t seed,
+                                             const runtime::DeviceProfile& device) {
   constexpr std::size_t kUnfused = 5, kMixed = 3;  // of the convolutions
+  constexpr std::size_t kPooled[] = {0, 6, 7, 8};  // of even height and width
   std::vector<CatalogueCase> all;
   constexpr LinearSizes kSizes[] = {{1, 1, 1},       {5, 7, 3},     {64, 784, 100}, {65, 33, 17},
                                     {256, 128, 128}, {257, 31, 65}, {1030, 65, 17}};
@@ -144,6 +170,7 @@ std::vector<CatalogueCase> product_catalogue(std::uint64_t seed) {
     all.push_back(convolution_case(convs[i], false, ++seed));
     if (i < kMixed) all.push_back(mixed(convolution_case(convs[i], true, ++seed)));
   }
+  for (const std::size_t i : kPooled) all.push_back(pooled_case(convs[i], device, ++seed));
   constexpr std::int64_t kLongerThanLoops = 270'000;  // on llvmpipe, four a turn
   all.push_back(long_sums(kLongerThanLoops, ++seed));
   return all;

@@ -14,7 +14,8 @@ DeviceReport check_conformance(runtime::Device& device, const CheckOptions& opti
   const auto start = std::chrono::steady_clock::now();
   DeviceReport report;
   report.profile = device.profile();
-  report.rows = check_operations(device, options, operation_catalogue(options.seed));
+  report.rows =
+      check_operations(device, options, operation_catalogue(options.seed, device.profile()));
   check_trainings(device, options, report);
   check_device(device, options, device_options, report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -40,7 +41,8 @@ std::vector<DeviceReport> check_each(
 }
 
 std::vector<CheckRow> list_conformance(const runtime::Device& device, const CheckOptions& options) {
-  std::vector<CheckRow> rows = list_operations(device, options, operation_catalogue(options.seed));
+  std::vector<CheckRow> rows =
+      list_operations(device, options, operation_catalogue(options.seed, device.profile()));
   for (std::vector<CheckRow> part : {list_trainings(options), list_device(device, options)}) {
     std::ranges::move(part, std::back_inserter(rows));
   }

@@ -13,6 +13,7 @@
 #include "nn/reference/activation.h"
 #include "nn/reference/conv2d.h"
 #include "nn/reference/half.h"
+#include "nn/reference/max_pool2d.h"
 #include "nn/reference/reference_memory.h"
 #include "nn/tuning/single_operation.h"
 #include "runtime/error.h"
@@ -20,35 +21,47 @@
 namespace vktrain::nn {
 namespace {
 
-// x [N, C, H, W], weight [O, C/groups, KH, KW], y [N, O, OH, OW]; resolved.
-Conv2dSizes sizes_of(const Shape& x, const Shape& y, const Conv2dOptions& options,
-                     Precision precision) {
-  Conv2dSizes sizes = {.window = options.window,
-                       .groups = options.groups,
-                       .batch = x[0],
-                       .in_channels = x[1],
-                       .out_channels = y[1],
-                       .input = {x[2], x[3]},
-                       .output = {y[2], y[3]}};
-  if (!sizes.depthwise()) sizes.precision = precision;
+// `y` may be pooled, which leaves the channels.
+template <class ConvolutionPass>
+Conv2dSizes sizes_of(const Shape& x, const Shape& y, const ConvolutionPass& pass, ValueId winners) {
+  Conv2dSizes sizes = conv2d_sizes(x, y[1], pass.options());
+  if (!sizes.depthwise()) sizes.precision = pass.precision;
+  sizes.pooled = winners != kNoValue;
   return sizes;
 }
 
 template <class ConvolutionPass>
-Conv2dSizes sizes_in(const Lowering& l, const ConvolutionPass& pass, ValueId x, ValueId y) {
+Conv2dSizes sizes_in(const Lowering& l, const ConvolutionPass& pass, ValueId x, ValueId y,
+                     ValueId winners) {
   const auto shape = [&](ValueId id) { return l.graph().value(id).shape.with_batch(l.batch()); };
-  return sizes_of(shape(x), shape(y), pass.options(), pass.precision);
+  return sizes_of(shape(x), shape(y), pass, winners);
 }
 
 template <class ConvolutionPass>
 Conv2dSizes sizes_in(const ReferenceMemory& memory, const ConvolutionPass& pass, ValueId x,
-                     ValueId y) {
-  return sizes_of(memory.shape(x), memory.shape(y), pass.options(), pass.precision);
+                     ValueId y, ValueId winners) {
+  return sizes_of(memory.shape(x), memory.shape(y), pass, winners);
 }
 
 // An operand as kernels multiply it; `scale` counts in mixed precision.
 std::vector<double> operand(const std::vector<double>& values, const Conv2dSizes& s, double scale) {
   return s.precision == Precision::mixed ? reference::half_operand(values, scale) : values;
+}
+
+// Of the tiles of the output.
+Pool2dSizes tiles_of(const Conv2dSizes& s) {
+  return {{.kernel = {2, 2}, .stride = {2, 2}},
+          s.out_channels,
+          s.output,
+          {s.output.height / 2, s.output.width / 2}};
+}
+
+// The gradient of the output as kernels multiply it.
+std::vector<double> output_gradient(const ReferenceMemory& memory, const Conv2dSizes& s, ValueId dy,
+                                    ValueId winners) {
+  std::vector<double> gradient = memory[dy];
+  if (s.pooled) gradient = reference::max_pool2d_gradient(tiles_of(s), gradient, memory[winners]);
+  return operand(gradient, s, loss_scale(s.batch));
 }
 
 Conv2dPass pass_of(const Conv2dForward&) { return Conv2dPass::forward; }
@@ -115,6 +128,7 @@ Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& 
 template <class Operands>
 void lower_variant(Lowering& l, const std::string& label, const Conv2dSizes& sizes,
                    const Operands& operands) {
+  if (sizes.pooled) return conv2d_rows::lower(l, label, sizes, operands);
   const Conv2dCandidate candidate = choose_variant(l, pass_of(operands), sizes);
   switch (candidate.variant) {
     case Conv2dVariant::tiled:
@@ -179,6 +193,17 @@ ValueId conv2d(Graph& graph, ValueId x, ValueId weight, const Conv2dOptions& opt
   return y;
 }
 
+Conv2dSizes conv2d_sizes(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options) {
+  const Size2d input = {x[2], x[3]};
+  return {.window = options.window,
+          .groups = options.groups,
+          .batch = x[0],
+          .in_channels = x[1],
+          .out_channels = out_channels,
+          .input = input,
+          .output = output_size(options.window, input, "[conv2d]")};
+}
+
 std::string_view to_string(Conv2dPass pass) {
   switch (pass) {
     case Conv2dPass::forward:
@@ -213,7 +238,7 @@ double conv2d_flops(const Conv2dSizes& s) {
 
 Conv2d::Conv2d(ValueId x, ValueId weight, ValueId y, const Conv2dOptions& options,
                const Conv2dEpilogue& epilogue)
-    : Operation(with_optional({x, weight}, epilogue.bias), {y}),
+    : Operation(with_optional({x, weight}, epilogue.bias), with_optional({y}, epilogue.winners)),
       options_(options),
       epilogue_(epilogue) {}
 
@@ -234,42 +259,49 @@ void Conv2d::differentiate(Differentiator& differentiator) const {
 }
 
 void Conv2d::lower(Lowering& l) const {
-  lower_variant(l, label, sizes_in(l, *this, x(), y()),
-                Conv2dForward{x(), weight(), y(), epilogue_.bias, epilogue_.activation});
+  lower_variant(
+      l, label, sizes_in(l, *this, x(), y(), epilogue_.winners),
+      Conv2dForward{x(), weight(), y(), epilogue_.bias, epilogue_.activation, epilogue_.winners});
 }
 
 void Conv2d::reference(ReferenceMemory& memory) const {
-  const Conv2dSizes sizes = sizes_in(memory, *this, x(), y());
-  std::vector<double>& result = memory[y()];
+  const Conv2dSizes sizes = sizes_in(memory, *this, x(), y(), epilogue_.winners);
+  const std::int64_t plane = sizes.output.height * sizes.output.width;
+  std::vector<double> result(static_cast<std::size_t>(sizes.batch * sizes.out_channels * plane));
   reference::conv2d(sizes, operand(memory[x()], sizes, 1), operand(memory[weight()], sizes, 1),
                     result);
   const std::span<const double> bias = memory.optional(epilogue_.bias);
-  const auto plane = static_cast<std::size_t>(sizes.output.height * sizes.output.width);
   for (std::size_t i = 0; i < result.size(); ++i) {
-    if (!bias.empty()) result[i] += bias[i / plane % bias.size()];
+    if (!bias.empty()) result[i] += bias[i / static_cast<std::size_t>(plane) % bias.size()];
     result[i] = reference::activation(epilogue_.activation, result[i]);
+  }
+  if (sizes.pooled) {
+    reference::max_pool2d_packed(tiles_of(sizes), result, memory[y()], memory[epilogue_.winners]);
+  } else {
+    memory[y()] = std::move(result);
   }
 }
 
 Conv2dDataGradient::Conv2dDataGradient(ValueId dy, ValueId weight, ValueId dx,
                                        const Conv2dOptions& options,
                                        const ActivationSpec& gradient_activation,
-                                       ValueId gradient_output)
-    : Operation(with_optional({dy, weight}, gradient_output), {dx}),
+                                       ValueId gradient_output, ValueId winners)
+    : Operation(with_optional(with_optional({dy, weight}, gradient_output), winners), {dx}),
       options_(options),
       gradient_activation_(gradient_activation),
-      gradient_output_(gradient_output) {}
+      gradient_output_(gradient_output),
+      winners_(winners) {}
 
 void Conv2dDataGradient::lower(Lowering& l) const {
-  lower_variant(
-      l, label, sizes_in(l, *this, dx(), dy()),
-      Conv2dDataGradientOperands{dy(), weight(), dx(), gradient_output_, gradient_activation_});
+  lower_variant(l, label, sizes_in(l, *this, dx(), dy(), winners_),
+                Conv2dDataGradientOperands{dy(), weight(), dx(), gradient_output_,
+                                           gradient_activation_, winners_});
 }
 
 void Conv2dDataGradient::reference(ReferenceMemory& memory) const {
   std::vector<double>& result = memory[dx()];
-  const Conv2dSizes sizes = sizes_in(memory, *this, dx(), dy());
-  reference::conv2d_data_gradient(sizes, operand(memory[dy()], sizes, loss_scale(sizes.batch)),
+  const Conv2dSizes sizes = sizes_in(memory, *this, dx(), dy(), winners_);
+  reference::conv2d_data_gradient(sizes, output_gradient(memory, sizes, dy(), winners_),
                                   operand(memory[weight()], sizes, 1), result);
   const std::span<const double> output = memory.optional(gradient_output_);
   for (std::size_t i = 0; i < output.size(); ++i) {
@@ -278,17 +310,21 @@ void Conv2dDataGradient::reference(ReferenceMemory& memory) const {
 }
 
 Conv2dWeightGradient::Conv2dWeightGradient(ValueId dy, ValueId x, ValueId dweight,
-                                           const Conv2dOptions& options, ValueId dbias)
-    : Operation({dy, x}, with_optional({dweight}, dbias)), options_(options), dbias_(dbias) {}
+                                           const Conv2dOptions& options, ValueId dbias,
+                                           ValueId winners)
+    : Operation(with_optional({dy, x}, winners), with_optional({dweight}, dbias)),
+      options_(options),
+      dbias_(dbias),
+      winners_(winners) {}
 
 void Conv2dWeightGradient::lower(Lowering& l) const {
-  lower_variant(l, label, sizes_in(l, *this, x(), dy()),
-                Conv2dWeightGradientOperands{dy(), x(), dweight(), dbias_});
+  lower_variant(l, label, sizes_in(l, *this, x(), dy(), winners_),
+                Conv2dWeightGradientOperands{dy(), x(), dweight(), dbias_, winners_});
 }
 
 void Conv2dWeightGradient::reference(ReferenceMemory& memory) const {
-  const Conv2dSizes sizes = sizes_in(memory, *this, x(), dy());
-  const std::vector<double> gradient = operand(memory[dy()], sizes, loss_scale(sizes.batch));
+  const Conv2dSizes sizes = sizes_in(memory, *this, x(), dy(), winners_);
+  const std::vector<double> gradient = output_gradient(memory, sizes, dy(), winners_);
   reference::conv2d_weight_gradient(sizes, gradient, operand(memory[x()], sizes, 1),
                                     memory[dweight()]);
   if (dbias_ == kNoValue) return;

@@ -36,14 +36,23 @@ struct Conv2dSizes {
   Size2d input;
   Size2d output;
   Precision precision = Precision::f32;  // depthwise ones are always f32
+  // The output is there only as the maxima of its tiles of 2 x 2 and their packed winners
+  // (nn/ops/max_pool2d.h).
+  bool pooled = false;
 
   bool depthwise() const { return groups > 1 && in_channels == groups; }
 };
+
+// Of an x [batch, C, H, W], which may hold kBatch.
+Conv2dSizes conv2d_sizes(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options);
 
 // Merged into the forward pass by fusions; absent ones are kNoValue or Activation::none.
 struct Conv2dEpilogue {
   ValueId bias = kNoValue;  // [O]
   ActivationSpec activation;
+  // Packed winners [batch, O, OH / 2] of a max pooling over tiles of 2 x 2, which comes last: y is
+  // [batch, O, OH / 2, OW / 2]. Only where conv2d_rows::pools.
+  ValueId winners = kNoValue;
 
   bool operator==(const Conv2dEpilogue&) const = default;
 };
@@ -73,10 +82,11 @@ class Conv2d : public Operation {
 class Conv2dDataGradient : public Operation {
  public:
   // dx is multiplied by the derivative of `gradient_activation`, taken from the activation's output
-  // `gradient_output` [batch, C, H, W], where a fusion put them there.
+  // `gradient_output` [batch, C, H, W], where a fusion put them there. With packed `winners` dy is
+  // the gradient of the pooled output.
   Conv2dDataGradient(ValueId dy, ValueId weight, ValueId dx, const Conv2dOptions& options,
                      const ActivationSpec& gradient_activation = {},
-                     ValueId gradient_output = kNoValue);
+                     ValueId gradient_output = kNoValue, ValueId winners = kNoValue);
 
   std::string_view kind() const override { return "conv2d_data_gradient"; }
   void lower(Lowering& lowering) const override;
@@ -88,19 +98,22 @@ class Conv2dDataGradient : public Operation {
   const Conv2dOptions& options() const { return options_; }
   const ActivationSpec& gradient_activation() const { return gradient_activation_; }
   ValueId gradient_output() const { return gradient_output_; }
+  ValueId winners() const { return winners_; }
 
  private:
   Conv2dOptions options_;
   ActivationSpec gradient_activation_;
   ValueId gradient_output_;
+  ValueId winners_;
 };
 
 // dW from dy and x, and where a fusion asks for it the bias gradient: the sums of dy over batch,
 // height and width. The sum over the batch is split; a second pass adds the parts in fixed order.
 class Conv2dWeightGradient : public Operation {
  public:
+  // With packed `winners` dy is the gradient of the pooled output.
   Conv2dWeightGradient(ValueId dy, ValueId x, ValueId dweight, const Conv2dOptions& options,
-                       ValueId dbias = kNoValue);
+                       ValueId dbias = kNoValue, ValueId winners = kNoValue);
 
   std::string_view kind() const override { return "conv2d_weight_gradient"; }
   void lower(Lowering& lowering) const override;
@@ -110,11 +123,13 @@ class Conv2dWeightGradient : public Operation {
   ValueId x() const { return inputs_[1]; }
   ValueId dweight() const { return outputs_[0]; }
   ValueId dbias() const { return dbias_; }
+  ValueId winners() const { return winners_; }
   const Conv2dOptions& options() const { return options_; }
 
  private:
   Conv2dOptions options_;
   ValueId dbias_;
+  ValueId winners_;
 };
 
 }  // namespace vktrain::nn

@@ -11,6 +11,8 @@
 namespace vktrain::nn::conv2d_rows {
 namespace {
 
+using runtime::TexelFormat;
+
 constexpr std::int64_t kMostChannels = 16;
 constexpr std::int64_t kMostKernelRows = 4;
 constexpr std::int64_t kMostKernelWidth = 8;
@@ -29,10 +31,20 @@ constexpr std::int64_t kLoadAndStoreSize = 6;
 // Forward and data gradient in the kernel's terms: a result is made from a source.
 struct Pass {
   bool data_gradient;
-  ValueId source, weight, result, bias, output;
+  ValueId source, weight, result, bias, output, winners;
   ActivationSpec activation, gradient_activation;
   std::int64_t source_channels, result_channels;  // of a group
-  Size2d source_size, result_size;
+  Size2d source_size, result_size;                // before pooling
+
+  bool pools(const Conv2dSizes& s) const { return s.pooled && !data_gradient; }
+  bool reads_pooled(const Conv2dSizes& s) const { return s.pooled && data_gradient; }
+  // Width of the rows in memory.
+  std::int64_t source_row(const Conv2dSizes& s) const {
+    return reads_pooled(s) ? output_row_width(s) : source_size.width;
+  }
+  std::int64_t result_row(const Conv2dSizes& s) const {
+    return pools(s) ? output_row_width(s) : result_size.width;
+  }
 };
 
 // Mirrors the push constants of shaders/conv2d_rows.comp.
@@ -43,6 +55,7 @@ struct RowsPush {
   std::uint32_t source_height, result_height;
   std::uint32_t channel_tiles, groups, weight_row;
   std::uint32_t source_replica, weight_replica, result_replica, bias_replica, output_replica;
+  std::uint32_t winners_row, winners_replica;
   float alpha;
   float scale, unscale;
 };
@@ -65,6 +78,8 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
           .result_replica = replica_of(pass.result),
           .bias_replica = replica_of(pass.bias),
           .output_replica = replica_of(pass.output),
+          .winners_row = s.pooled ? to_u32(l.layout(pass.winners).row_stride) : 0,
+          .winners_replica = replica_of(pass.winners),
           .alpha = pass.activation.kind != Activation::none ? pass.activation.alpha
                                                             : pass.gradient_activation.alpha,
           .scale = scale_of(s, pass.data_gradient),
@@ -100,8 +115,12 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
   const bool whole = row.tiles == 1;
   const std::int64_t reach = span_of(row.columns, s.window, pass.data_gradient);
   const std::int64_t span = whole ? std::max(pass.source_size.width, reach) : reach;
-  const std::uint32_t source_floats = texel_floats(row, pass.source_size.width);
+  const std::uint32_t source_floats = texel_floats(row, pass.source_row(s));
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
+  const auto rows_cost = [&](std::int64_t rows) {
+    return pass.reads_pooled(s) ? tiles_load_cost(rows, pass.source_size.width, source_floats)
+                                : load_cost(rows * span, source_floats);
+  };
   const std::int64_t size_of_sum =
       pass.gradient_activation.kind != Activation::none ? kLoadAndStoreSize : kStoreSize;
   const std::int64_t most_rows =
@@ -114,7 +133,7 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
     const bool fits = products <= kMostProducts && products + sums * size_of_sum <= kMostSize;
     if (!fits && !least) return;
     const double loads =
-        load_cost(tile.kernel_rows * tile.rows * span, source_floats) +
+        rows_cost(tile.kernel_rows * tile.rows) +
         load_cost(tile.kernel_rows * divide_up(tile.channels, kWorkgroup) * s.window.kernel.width,
                   1);
     const double turns = static_cast<double>(divide_up(summed_rows(s, pass), tile.kernel_rows));
@@ -131,7 +150,7 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
       tile_row(pass.result_size.width, pass.source_size.width, s.window, pass.data_gradient);
   const ResultTile tile = tile_result(s, pass, row);
   const std::int64_t channel_tiles = divide_up(pass.result_channels, tile.channels);
-  const ValueId bias = pass.bias, output = pass.output;
+  const ValueId bias = pass.bias, output = pass.output, winners = pass.winners;
   PlannedDispatch d;
   d.label = std::move(label);
   d.shader = "conv2d_rows";
@@ -139,18 +158,21 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
                  static_cast<std::uint32_t>(pass.activation.kind),
                  static_cast<std::uint32_t>(pass.gradient_activation.kind)};
   append_constants(d.constants, s.window);
-  const std::uint32_t source_floats = texel_floats(row, pass.source_size.width);
-  const std::uint32_t result_floats = texel_floats(row, pass.result_size.width);
+  const std::uint32_t source_floats = texel_floats(row, pass.source_row(s));
+  const std::uint32_t result_floats = texel_floats(row, pass.result_row(s));
   append_constants(d.constants,
                    {pass.data_gradient, tile.channels, row.columns, row.tiles,
                     pass.source_size.width, pass.result_size.width, source_floats, result_floats,
-                    tile.rows, s.precision == Precision::mixed, tile.kernel_rows});
+                    tile.rows, s.precision == Precision::mixed, tile.kernel_rows, s.pooled});
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {
       l.read(pass.source).as_texels(texels_of(source_floats)),
-      l.read(pass.weight).as_texels(runtime::TexelFormat::r32f), l.write(pass.result),
+      l.read(pass.weight).as_texels(TexelFormat::r32f),
+      l.write(pass.result),
       l.read(bias != kNoValue ? bias : pass.source),
-      l.read(output != kNoValue ? output : pass.source).as_texels(texels_of(result_floats))};
+      l.read(output != kNoValue ? output : pass.source).as_texels(texels_of(result_floats)),
+      l.write(pass.pools(s) ? winners : pass.result),
+      l.read(pass.reads_pooled(s) ? winners : pass.weight).as_texels(TexelFormat::r32ui)};
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
   const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
   d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
@@ -171,6 +193,12 @@ bool supports(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
          span_of(1, s.window, false) <= kMostSpan && s.window.stride.width <= kMostColumns;
 }
 
+bool pools(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
+  return supports(s, device) && s.output.height % 2 == 0 && s.output.width % 2 == 0 &&
+         tile_row(s.output.width, s.input.width, s.window, false).tiles == 1 &&
+         tile_row(s.input.width, s.output.width, s.window, true).tiles == 1;
+}
+
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o) {
   lower_pass(l, fmt::format("{} conv2d", label), s,
              {.data_gradient = false,
@@ -179,6 +207,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv
               .result = o.y,
               .bias = o.bias,
               .output = kNoValue,
+              .winners = o.winners,
               .activation = o.activation,
               .gradient_activation = {},
               .source_channels = s.in_channels / s.groups,
@@ -196,6 +225,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
               .result = o.dx,
               .bias = kNoValue,
               .output = o.gradient_output,
+              .winners = o.winners,
               .activation = {},
               .gradient_activation = o.gradient_activation,
               .source_channels = s.out_channels / s.groups,

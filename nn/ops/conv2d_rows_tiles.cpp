@@ -7,12 +7,18 @@ namespace {
 
 constexpr double kProductCost = 2;
 constexpr double kSumCost = 3;
+constexpr double kChoiceCost = 3;
 
 }  // namespace
 
 double load_cost(std::int64_t count, std::uint32_t texel_floats) {
   const double of_a_float = texel_floats == 4 ? 10 : texel_floats == 2 ? 17 : 28;
   return of_a_float * static_cast<double>(count);
+}
+
+double tiles_load_cost(std::int64_t rows, std::int64_t width, std::uint32_t texel_floats) {
+  return load_cost(rows * width / 2, texel_floats) + load_cost(rows, 1) +
+         kChoiceCost * static_cast<double>(rows * width);
 }
 
 double body_cost(double loads, std::int64_t products, std::int64_t sums) {
@@ -32,6 +38,10 @@ std::int64_t tile_size(std::int64_t count, std::int64_t most) {
 std::uint32_t texel_floats(const RowTiles& row, std::int64_t width) {
   if (row.tiles > 1) return 1;
   return width % 4 == 0 ? 4 : width % 2 == 0 ? 2 : 1;
+}
+
+std::int64_t output_row_width(const Conv2dSizes& s) {
+  return s.pooled ? s.output.width / 2 : s.output.width;
 }
 
 std::int64_t span_of(std::int64_t columns, const Window2d& w, bool data_gradient) {

@@ -18,6 +18,8 @@ inline constexpr std::int64_t kMostSpan = 64;
 // In instructions for 8 lanes: `count` floats read from texels of 1, 2 or 4, which are gathered
 // lane by lane.
 double load_cost(std::int64_t count, std::uint32_t texel_floats);
+// The same for rows of `width` that are read as rows of tiles of 2 x 2 and their winners.
+double tiles_load_cost(std::int64_t rows, std::int64_t width, std::uint32_t texel_floats);
 // A turn of the kernel's loop: loads, products, and sums kept until the next turn.
 double body_cost(double loads, std::int64_t products, std::int64_t sums);
 
@@ -35,6 +37,9 @@ struct RowTiles {
 // Floats of the texels in which rows of this width are read: 4, 2 or 1, as it allows at the
 // beginning of each row.
 std::uint32_t texel_floats(const RowTiles& row, std::int64_t width);
+
+// Width of the rows that stand for the output: half of it where it is pooled.
+std::int64_t output_row_width(const Conv2dSizes& sizes);
 
 // Columns of the source that `columns` columns of the result read.
 std::int64_t span_of(std::int64_t columns, const Window2d& window, bool data_gradient);

@@ -47,9 +47,12 @@ struct WeightTiles {
   double cost(const Conv2dSizes& s) const {
     const bool whole = row.tiles == 1;
     const std::int64_t x_width = whole ? s.input.width : span_of(row.columns, s.window, false);
-    const double loads = load_cost(out_channels * row.columns, texel_floats(row, s.output.width)) +
-                         load_cost(divide_up(in_channels * kernel_rows, kWorkgroup) * x_width,
-                                   texel_floats(row, s.input.width));
+    const std::uint32_t dy_floats = texel_floats(row, output_row_width(s));
+    const double dy_loads = s.pooled ? tiles_load_cost(out_channels, row.columns, dy_floats)
+                                     : load_cost(out_channels * row.columns, dy_floats);
+    const double loads =
+        dy_loads + load_cost(divide_up(in_channels * kernel_rows, kWorkgroup) * x_width,
+                             texel_floats(row, s.input.width));
     const bool spills = out_channels * row.columns > kRegisters;
     return static_cast<double>(count(s)) *
            (body_cost(loads, products(s), sums(s)) +
@@ -102,6 +105,7 @@ struct WeightPush {
   std::uint32_t dy_replica, x_replica, dweight_replica, dbias_replica;
   std::uint32_t splits, rows_per_split, split_stride, bias_offset, sum_bias;
   float scale, unscale;
+  std::uint32_t winners_row, winners_replica;
 };
 
 WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
@@ -130,7 +134,9 @@ WeightPush weight_push_of(const Lowering& l, const Conv2dSizes& s,
           .bias_offset = split ? to_u32(l.layout(o.dweight).size()) : 0,
           .sum_bias = o.dbias != kNoValue ? 1u : 0u,
           .scale = scale_of(s, true),
-          .unscale = 1 / scale_of(s, true)};
+          .unscale = 1 / scale_of(s, true),
+          .winners_row = s.pooled ? to_u32(l.layout(o.winners).row_stride) : 0,
+          .winners_replica = s.pooled ? l.replica_stride(o.winners) : 0};
 }
 
 }  // namespace
@@ -147,13 +153,14 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   d.constants = {kWorkgroup, 0, 0, 0};
   append_constants(d.constants, s.window);
   const std::uint32_t x_floats = texel_floats(row, s.input.width);
-  const std::uint32_t dy_floats = texel_floats(row, s.output.width);
+  const std::uint32_t dy_floats = texel_floats(row, output_row_width(s));
   append_constants(d.constants, {tiles.out_channels, tiles.in_channels, tiles.kernel_rows,
                                  row.columns, row.tiles, s.input.width, s.output.width, x_floats,
-                                 dy_floats, s.precision == Precision::mixed});
+                                 dy_floats, s.precision == Precision::mixed, s.pooled});
   d.bindings = {l.read(o.dy).as_texels(texels_of(dy_floats)),
                 l.read(o.x).as_texels(texels_of(x_floats)), sum.result_binding(l),
-                sum.vector_binding(l)};
+                sum.vector_binding(l),
+                l.read(s.pooled ? o.winners : o.dy).as_texels(runtime::TexelFormat::r32ui)};
   d.push = push_bytes(weight_push_of(l, s, o, tiles, sum));
   d.groups = l.groups_for(tiles.count(s), 1);
   d.groups[2] = splits;

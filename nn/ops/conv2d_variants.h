@@ -46,15 +46,17 @@ std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass pass, const Conv2dSize
 struct Conv2dForward {
   ValueId x, weight, y, bias;
   ActivationSpec activation;
+  ValueId winners;
 };
 
 struct Conv2dDataGradientOperands {
   ValueId dy, weight, dx, gradient_output;
   ActivationSpec gradient_activation;
+  ValueId winners;
 };
 
 struct Conv2dWeightGradientOperands {
-  ValueId dy, x, dweight, dbias;
+  ValueId dy, x, dweight, dbias, winners;
 };
 
 namespace conv2d_tiled {
@@ -73,6 +75,10 @@ namespace conv2d_rows {
 // Whether the device is one that these kernels are made for, and they can hold what one result
 // column reads.
 bool supports(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
+// Whether they can also pool the output by tiles of 2 x 2 and read such a gradient (the other
+// kernels cannot): where the output has an even height and width, and no row of it or of the input
+// is cut.
+bool pools(const Conv2dSizes& sizes, const runtime::DeviceProfile& device);
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o);
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
            const Conv2dDataGradientOperands& o);

@@ -43,7 +43,8 @@ Evaluator::Evaluator(runtime::Device& device, const Experiment& experiment,
       replicas_(static_cast<std::uint32_t>(indices.size())),
       images_(static_cast<std::int64_t>(indices.at(0).size())),
       batch_size_(std::min(batch_size, images_)),
-      graph_(build_evaluation_graph(parameters, experiment, dataset.count(), images_, batch_size_)),
+      graph_(build_evaluation_graph(parameters, experiment, dataset.count(), images_, batch_size_,
+                                    &device.profile())),
       confusion_layout_(layout_of(graph_.graph.value(graph_.confusion).shape)),
       arena_(device, "evaluation") {
   const std::int64_t steps = divide_up(images_, batch_size_);

@@ -86,12 +86,12 @@ void add_planned_kernels(PlannedKernels& kernels, const Experiment& experiment,
   constexpr std::int64_t kImages = kTrainImages + kTestImages;
   ParameterSet parameters;
   const StepGraph step = build_step_graph(parameters, sized, combine_optimizers(optimizers),
-                                          kImages, kTrainImages, {});
+                                          kImages, kTrainImages, {}, &device);
   const ParameterLayout layout(parameters);
   collector.add(step.graph, layout, kTrainImages, training.batch_size);
   for (const std::int64_t size : std::set{training.val_batch_size, training.test_batch_size}) {
     const EvaluationGraph evaluation = build_evaluation_graph(
-        parameters, sized, kImages, kTestImages, std::min(size, kTestImages));
+        parameters, sized, kImages, kTestImages, std::min(size, kTestImages), &device);
     collector.add(evaluation.graph, layout, kTestImages, size);
   }
 }

@@ -9,7 +9,8 @@ namespace vktrain::nn {
 
 StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experiment,
                            const OptimizerConfig& optimizer, std::int64_t dataset_count,
-                           std::int64_t images, const FusionOptions& fusion) {
+                           std::int64_t images, const FusionOptions& fusion,
+                           const runtime::DeviceProfile* device) {
   StepGraph g{.graph = Graph(parameters), .step = {}, .dataset = {}, .model = {}};
   const std::int64_t batch_size = experiment.training.batch_size;
   const auto& in = experiment.model.input;
@@ -28,14 +29,15 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
                  {.value = experiment.training.clip_value, .norm = experiment.training.clip_norm});
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
-  fuse(g.graph, fusion);
+  fuse(g.graph, fusion, device);
   set_precision(g.graph, experiment.training.precision);
   return g;
 }
 
 EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experiment& experiment,
                                        std::int64_t dataset_count, std::int64_t images,
-                                       std::int64_t batch_size) {
+                                       std::int64_t batch_size,
+                                       const runtime::DeviceProfile* device) {
   EvaluationGraph g{.graph = Graph(parameters), .step = {}, .dataset = {}};
   g.step = add_step_inputs(g.graph, divide_up(images, batch_size));
   const auto& in = experiment.model.input;
@@ -46,7 +48,7 @@ EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experimen
   g.graph.keep(g.logits);
   end_step(g.graph, softmax_cross_entropy(g.graph, g.logits, batch.labels), g.step);
   g.confusion = confusion_matrix(g.graph, g.logits, batch.labels);
-  fuse(g.graph);
+  fuse(g.graph, {}, device);
   set_precision(g.graph, experiment.training.precision);
   return g;
 }

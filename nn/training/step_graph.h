@@ -19,10 +19,11 @@ struct StepGraph {
 };
 
 // `images`: indices of an epoch; `dataset_count`: images on the device. The parameters are declared
-// in `parameters`, which must outlive the graph.
+// in `parameters`, which must outlive the graph. `device`: see fuse.
 StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experiment,
                            const OptimizerConfig& optimizer, std::int64_t dataset_count,
-                           std::int64_t images, const FusionOptions& fusion);
+                           std::int64_t images, const FusionOptions& fusion,
+                           const runtime::DeviceProfile* device = nullptr);
 
 struct EvaluationGraph {
   Graph graph;
@@ -35,6 +36,7 @@ struct EvaluationGraph {
 // The same for the evaluation of `images` images; the parameters are those of the step's graph.
 EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experiment& experiment,
                                        std::int64_t dataset_count, std::int64_t images,
-                                       std::int64_t batch_size);
+                                       std::int64_t batch_size,
+                                       const runtime::DeviceProfile* device = nullptr);
 
 }  // namespace vktrain::nn

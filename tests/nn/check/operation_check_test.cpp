@@ -29,7 +29,7 @@ std::vector<CheckRow> rows_named(const std::vector<CheckRow>& rows, std::string_
 
 // The cases whose name begins so.
 std::vector<CatalogueCase> cases_named(std::string_view name) {
-  std::vector<CatalogueCase> all = operation_catalogue(1);
+  std::vector<CatalogueCase> all = operation_catalogue(1, {});
   std::erase_if(all, [&](const CatalogueCase& c) { return !c.name.starts_with(name); });
   return all;
 }
@@ -47,7 +47,8 @@ std::unique_ptr<runtime::Device> open_device(
 class OperationCheckTest : public DeviceTest {};
 
 TEST_F(OperationCheckTest, EveryOperationIsInTheCatalogue) {
-  const std::vector<CheckRow> rows = list_operations(device(), {}, operation_catalogue(1));
+  const std::vector<CheckRow> rows =
+      list_operations(device(), {}, operation_catalogue(1, device().profile()));
   std::set<std::string> names;
   for (const CheckRow& row : rows) names.insert(row.operation);
   for (const char* name : {"gemm nt",
@@ -109,8 +110,8 @@ TEST(OtherDevicesTest, OnlyCpuDriversRunTheKernelsOfOthers) {
 // Within the guaranteed limits some kernels of GPUs have no room.
 TEST(OperationCheckRows, VariantsThatCannotRunAreSkippedWithAReason) {
   const auto device = open_device(runtime::minimum_limits());
-  const std::vector<CheckRow> rows =
-      rows_named(list_operations(*device, {}, operation_catalogue(1)), "gemm nt");
+  const std::vector<CheckRow> rows = rows_named(
+      list_operations(*device, {}, operation_catalogue(1, device->profile())), "gemm nt");
   const auto skipped = [](const CheckRow& row) { return row.result == CheckResult::skipped; };
   EXPECT_TRUE(std::ranges::any_of(rows, skipped));
   EXPECT_FALSE(std::ranges::all_of(rows, skipped));
@@ -187,7 +188,7 @@ TEST_F(OperationCheckTest, LongSumsOfBatchNormMayRound) {
   options.filter = "batch norm backward";
   options.seed = 2;
   const std::vector<CheckRow> rows =
-      check_operations(device(), options, operation_catalogue(options.seed));
+      check_operations(device(), options, operation_catalogue(options.seed, device().profile()));
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].result, CheckResult::pass) << rows[0].why;
 }

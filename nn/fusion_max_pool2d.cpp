@@ -1,0 +1,181 @@
+#include "nn/fusion_max_pool2d.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "nn/ops/activation.h"
+#include "nn/ops/conv2d.h"
+#include "nn/ops/conv2d_variants.h"
+#include "nn/ops/gemm.h"
+#include "nn/ops/max_pool2d.h"
+#include "nn/ops/reshape.h"
+#include "nn/rewrite.h"
+
+namespace vktrain::nn {
+namespace {
+
+void replace(Graph& graph, std::size_t index, std::unique_ptr<Operation> operation) {
+  std::unique_ptr<Operation>& place = graph.operations()[index];
+  operation->label = place->label;
+  place = std::move(operation);
+}
+
+// The pass at `index` on a pooled `dy`, or null where it is another operation or reads `dx`
+// otherwise.
+std::unique_ptr<Operation> pooled_pass(const Graph& graph, std::size_t index, ValueId dx,
+                                       ValueId dy, ValueId winners) {
+  if (const auto* data = as<Conv2dDataGradient>(graph, index); data && data->dy() == dx) {
+    return std::make_unique<Conv2dDataGradient>(dy, data->weight(), data->dx(), data->options(),
+                                                data->gradient_activation(),
+                                                data->gradient_output(), winners);
+  }
+  if (const auto* weight = as<Conv2dWeightGradient>(graph, index); weight && weight->dy() == dx) {
+    return std::make_unique<Conv2dWeightGradient>(dy, weight->x(), weight->dweight(),
+                                                  weight->options(), weight->dbias(), winners);
+  }
+  return nullptr;
+}
+
+std::vector<std::size_t> readers_of(const Graph& graph, ValueId value) {
+  std::vector<std::size_t> readers;
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    const std::vector<ValueId>& inputs = graph.operations()[i]->inputs();
+    if (std::ranges::count(inputs, value) > 0) readers.push_back(i);
+  }
+  return readers;
+}
+
+// The gradient of a pooling and the passes of the convolution that read it.
+struct Backward {
+  std::size_t pooling = kNoOperation;  // absent in evaluation
+  std::vector<std::size_t> passes;
+};
+
+// Nothing where something else reads one of the values that would disappear.
+std::optional<Backward> backward_of(const Graph& graph, const MaxPool2d& pooling) {
+  if (graph.kept(pooling.winners())) return std::nullopt;
+  const std::vector<std::size_t> readers = readers_of(graph, pooling.winners());
+  if (readers.empty()) return Backward{};
+  const auto* gradient = as<MaxPool2dBackward>(graph, readers.front());
+  if (readers.size() > 1 || !gradient || graph.kept(gradient->dx())) return std::nullopt;
+  Backward backward = {readers.front(), readers_of(graph, gradient->dx())};
+  for (const std::size_t pass : backward.passes) {
+    if (!pooled_pass(graph, pass, gradient->dx(), kNoValue, kNoValue)) return std::nullopt;
+  }
+  return backward;
+}
+
+// The convolution that makes the pooling's input, where only the pooling and its gradient read
+// that.
+std::size_t convolution_before(const Graph& graph, const MaxPool2d& pooling,
+                               const Backward& backward) {
+  if (graph.kept(pooling.x())) return kNoOperation;
+  for (const std::size_t reader : readers_of(graph, pooling.x())) {
+    if (graph.operations()[reader].get() != &pooling && reader != backward.pooling) {
+      return kNoOperation;
+    }
+  }
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    const auto* conv = as<Conv2d>(graph, i);
+    if (conv && conv->y() == pooling.x() && conv->epilogue().winners == kNoValue) return i;
+  }
+  return kNoOperation;
+}
+
+struct Derivative {
+  ActivationSpec activation;
+  ValueId output = kNoValue;
+};
+
+// `value` under another shape, where there is such a view.
+ValueId seen_as(const Graph& graph, ValueId value, const Shape& shape) {
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (graph.root(id) == graph.root(value) && graph.value(id).shape == shape) return id;
+  }
+  return kNoValue;
+}
+
+// Multiplies `gradient` by a derivative in the product that makes it for `consumer` alone.
+bool multiply_in_product(Graph& graph, ValueId gradient, std::size_t consumer,
+                         const Derivative& derivative) {
+  const std::size_t producer = sole_producer(graph, gradient, consumer);
+  if (producer == kNoOperation || derivative.output == kNoValue) return false;
+  if (const auto* view = as<Reshape>(graph, producer)) {
+    const Shape& shape = graph.value(view->x()).shape;
+    return multiply_in_product(graph, view->x(), producer,
+                               {derivative.activation, seen_as(graph, derivative.output, shape)});
+  }
+  if (const auto* gemm = as<Gemm>(graph, producer)) {
+    if (!is_plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
+    GemmEpilogue epilogue;
+    epilogue.gradient_activation = derivative.activation;
+    epilogue.gradient_output = derivative.output;
+    replace(graph, producer,
+            std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), gemm->c(), epilogue));
+    return true;
+  }
+  const auto* conv = as<Conv2dDataGradient>(graph, producer);
+  if (!conv || conv->gradient_output() != kNoValue) return false;
+  replace(graph, producer,
+          std::make_unique<Conv2dDataGradient>(conv->dy(), conv->weight(), conv->dx(),
+                                               conv->options(), derivative.activation,
+                                               derivative.output, conv->winners()));
+  return true;
+}
+
+// An element that gets a gradient is the maximum, so that the derivative is that of y.
+void fuse_backward(Graph& graph, const Backward& backward, ValueId y, ValueId winners) {
+  const auto* gradient = as<MaxPool2dBackward>(graph, backward.pooling);
+  const ValueId dx = gradient->dx();
+  const bool multiplied = gradient->gradient_output() != kNoValue;
+  const Derivative derivative = {gradient->gradient_activation(), multiplied ? y : kNoValue};
+  ValueId dy = gradient->dy();
+  const bool apart = derivative.output != kNoValue &&
+                     !multiply_in_product(graph, dy, backward.pooling, derivative);
+  if (apart) {
+    const Value& value = graph.value(dy);
+    const ValueId product = graph.add_activation(value.name + ".product", value.shape);
+    replace(graph, backward.pooling,
+            std::make_unique<ActivationBackward>(dy, derivative.output, product,
+                                                 derivative.activation));
+    dy = product;
+  }
+  for (const std::size_t pass : backward.passes) {
+    replace(graph, pass, pooled_pass(graph, pass, dx, dy, winners));
+  }
+  auto& operations = graph.operations();
+  if (!apart) operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(backward.pooling));
+}
+
+}  // namespace
+
+bool fuse_conv2d_max_pool2d(Graph& graph, std::size_t index, const runtime::DeviceProfile& device) {
+  const auto* pooling = as<MaxPool2d>(graph, index);
+  if (!pooling || !is_tiling(pooling->sizes())) return false;
+  const std::optional<Backward> backward = backward_of(graph, *pooling);
+  if (!backward) return false;
+  const std::size_t producer = convolution_before(graph, *pooling, *backward);
+  if (producer == kNoOperation) return false;
+  const auto* conv = as<Conv2d>(graph, producer);
+  const Shape y = graph.value(pooling->y()).shape;
+  const Conv2dSizes sizes = conv2d_sizes(graph.value(conv->x()).shape, y[1], conv->options());
+  if (!conv2d_rows::pools(sizes, device)) return false;
+
+  Conv2dEpilogue epilogue = conv->epilogue();
+  epilogue.winners = graph.add_activation(fmt::format("{}.packed_winners", pooling->label),
+                                          {y[0], y[1], y[2]}, DType::u32);
+  if (backward->pooling != kNoOperation) {
+    fuse_backward(graph, *backward, pooling->y(), epilogue.winners);
+  }
+  merge(
+      graph, index, producer,
+      std::make_unique<Conv2d>(conv->x(), conv->weight(), pooling->y(), conv->options(), epilogue),
+      conv->label);
+  return true;
+}
+
+}  // namespace vktrain::nn
