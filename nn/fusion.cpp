@@ -148,13 +148,15 @@ std::unique_ptr<Operation> with_activation(const Operation& operation,
   const ActivationSpec& spec = activation.activation();
   const ValueId y = activation.y();
   if (const auto* norm = dynamic_cast<const BatchNormTrain*>(&operation)) {
-    if (norm->activation().kind != Activation::none) return nullptr;
+    if (!is_plain(norm->epilogue())) return nullptr;
     return std::make_unique<BatchNormTrain>(norm->x(), norm->parameters(), y, norm->mean(),
-                                            norm->inv_std(), norm->options(), spec);
+                                            norm->inv_std(), norm->options(),
+                                            BatchNormEpilogue{spec});
   }
   if (const auto* norm = dynamic_cast<const BatchNormEval*>(&operation)) {
-    if (norm->activation().kind != Activation::none) return nullptr;
-    return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(), spec);
+    if (!is_plain(norm->epilogue())) return nullptr;
+    return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(),
+                                           BatchNormEpilogue{spec});
   }
   if (const auto* sum = dynamic_cast<const Add*>(&operation)) {
     if (sum->activation().kind != Activation::none) return nullptr;
@@ -247,7 +249,8 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
   repeat(graph, options.bias_gradient, fuse_bias_gradient);
   repeat(graph, options.bias_gradient, fuse_conv2d_bias_gradient);
   repeat(graph, options.loss_gradient, fuse_loss_gradient);
-  repeat(graph, options.conv2d_max_pool2d && device, [device](Graph& g, std::size_t index) {
+  repeat(graph, options.max_pool2d, fuse_batch_norm_max_pool2d);
+  repeat(graph, options.max_pool2d && device, [device](Graph& g, std::size_t index) {
     return fuse_conv2d_max_pool2d(g, index, *device);
   });
 }

@@ -16,8 +16,9 @@ struct FusionOptions {
   bool max_pool2d_gradient = true;  // activation's derivative into a max pooling's gradient
   bool bias_gradient = true;        // sum of a bias gradient into the weight gradient
   bool loss_gradient = true;        // softmax cross-entropy and its gradient in one kernel
-  bool conv2d_max_pool2d = true;    // max pooling and its gradient into the convolution before it,
-                                    // where the device has kernels for that
+  bool max_pool2d = true;  // max pooling over tiles of 2 x 2 and its gradient into the batch
+                           // normalisation before it, or the convolution, where the device
+                           // has kernels for that
 
   static FusionOptions none() { return {false, false, false, false, false, false, false}; }
 };

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "nn/ops/activation.h"
+#include "nn/ops/batch_norm.h"
 #include "nn/ops/conv2d.h"
 #include "nn/ops/conv2d_variants.h"
 #include "nn/ops/gemm.h"
@@ -24,8 +25,11 @@ void replace(Graph& graph, std::size_t index, std::unique_ptr<Operation> operati
   place = std::move(operation);
 }
 
-// The pass at `index` on a pooled `dy`, or null where it is another operation or reads `dx`
-// otherwise.
+// The operation at `index`, which reads `dx`, on a pooled `dy` and packed `winners` instead; null
+// where it cannot.
+using MakePooled = std::unique_ptr<Operation>(const Graph& graph, std::size_t index, ValueId dx,
+                                              ValueId dy, ValueId winners);
+
 std::unique_ptr<Operation> pooled_pass(const Graph& graph, std::size_t index, ValueId dx,
                                        ValueId dy, ValueId winners) {
   if (const auto* data = as<Conv2dDataGradient>(graph, index); data && data->dy() == dx) {
@@ -40,6 +44,17 @@ std::unique_ptr<Operation> pooled_pass(const Graph& graph, std::size_t index, Va
   return nullptr;
 }
 
+// It finds the winners itself.
+std::unique_ptr<Operation> pooled_norm(const Graph& graph, std::size_t index, ValueId dx,
+                                       ValueId dy, ValueId) {
+  const auto* norm = as<BatchNormBackward>(graph, index);
+  if (!norm || norm->dy() != dx || norm->pooled()) return nullptr;
+  return std::make_unique<BatchNormBackward>(norm->training(), dy, norm->x(), norm->mean(),
+                                             norm->scale(), norm->weight(), norm->dx(),
+                                             norm->dweight(), norm->dbias(), norm->options(),
+                                             /*pooled=*/true);
+}
+
 std::vector<std::size_t> readers_of(const Graph& graph, ValueId value) {
   std::vector<std::size_t> readers;
   for (std::size_t i = 0; i < graph.operations().size(); ++i) {
@@ -49,41 +64,41 @@ std::vector<std::size_t> readers_of(const Graph& graph, ValueId value) {
   return readers;
 }
 
-// The gradient of a pooling and the passes of the convolution that read it.
+// The gradient of a pooling and what reads it.
 struct Backward {
   std::size_t pooling = kNoOperation;  // absent in evaluation
-  std::vector<std::size_t> passes;
+  std::vector<std::size_t> readers;
 };
 
 // Nothing where something else reads one of the values that would disappear.
-std::optional<Backward> backward_of(const Graph& graph, const MaxPool2d& pooling) {
+std::optional<Backward> backward_of(const Graph& graph, const MaxPool2d& pooling,
+                                    MakePooled* make_pooled) {
   if (graph.kept(pooling.winners())) return std::nullopt;
   const std::vector<std::size_t> readers = readers_of(graph, pooling.winners());
   if (readers.empty()) return Backward{};
   const auto* gradient = as<MaxPool2dBackward>(graph, readers.front());
   if (readers.size() > 1 || !gradient || graph.kept(gradient->dx())) return std::nullopt;
   Backward backward = {readers.front(), readers_of(graph, gradient->dx())};
-  for (const std::size_t pass : backward.passes) {
-    if (!pooled_pass(graph, pass, gradient->dx(), kNoValue, kNoValue)) return std::nullopt;
+  for (const std::size_t reader : backward.readers) {
+    if (!make_pooled(graph, reader, gradient->dx(), kNoValue, kNoValue)) return std::nullopt;
   }
   return backward;
 }
 
-// The convolution that makes the pooling's input, where only the pooling and its gradient read
-// that.
-std::size_t convolution_before(const Graph& graph, const MaxPool2d& pooling,
-                               const Backward& backward) {
+// The operation that makes the pooling's input, where only the pooling and its gradient read that.
+std::size_t source_of(const Graph& graph, const MaxPool2d& pooling, const Backward& backward) {
   if (graph.kept(pooling.x())) return kNoOperation;
   for (const std::size_t reader : readers_of(graph, pooling.x())) {
     if (graph.operations()[reader].get() != &pooling && reader != backward.pooling) {
       return kNoOperation;
     }
   }
-  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
-    const auto* conv = as<Conv2d>(graph, i);
-    if (conv && conv->y() == pooling.x() && conv->epilogue().winners == kNoValue) return i;
-  }
-  return kNoOperation;
+  const auto& operations = graph.operations();
+  const auto source = std::ranges::find_if(operations, [&](const auto& operation) {
+    return std::ranges::count(operation->outputs(), pooling.x()) > 0;
+  });
+  return source == operations.end() ? kNoOperation
+                                    : static_cast<std::size_t>(source - operations.begin());
 }
 
 struct Derivative {
@@ -128,7 +143,9 @@ bool multiply_in_product(Graph& graph, ValueId gradient, std::size_t consumer,
 }
 
 // An element that gets a gradient is the maximum, so that the derivative is that of y.
-void fuse_backward(Graph& graph, const Backward& backward, ValueId y, ValueId winners) {
+void fuse_backward(Graph& graph, const Backward& backward, ValueId y, MakePooled* make_pooled,
+                   ValueId winners) {
+  if (backward.pooling == kNoOperation) return;
   const auto* gradient = as<MaxPool2dBackward>(graph, backward.pooling);
   const ValueId dx = gradient->dx();
   const bool multiplied = gradient->gradient_output() != kNoValue;
@@ -144,23 +161,64 @@ void fuse_backward(Graph& graph, const Backward& backward, ValueId y, ValueId wi
                                                  derivative.activation));
     dy = product;
   }
-  for (const std::size_t pass : backward.passes) {
-    replace(graph, pass, pooled_pass(graph, pass, dx, dy, winners));
+  for (const std::size_t reader : backward.readers) {
+    replace(graph, reader, make_pooled(graph, reader, dx, dy, winners));
   }
   auto& operations = graph.operations();
   if (!apart) operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(backward.pooling));
 }
 
+// The largest value goes in, the largest comes out: those with an alpha have a positive one.
+bool does_not_decrease(Activation kind) {
+  return kind != Activation::gelu && kind != Activation::silu;
+}
+
+// The batch normalisation with pooled results `y`, or null where it is another operation or cannot
+// pool.
+std::unique_ptr<Operation> with_pooling(const Operation& operation, ValueId y) {
+  if (const auto* norm = dynamic_cast<const BatchNormTrain*>(&operation)) {
+    if (norm->epilogue().max_pool || !does_not_decrease(norm->activation().kind)) return nullptr;
+    return std::make_unique<BatchNormTrain>(norm->x(), norm->parameters(), y, norm->mean(),
+                                            norm->inv_std(), norm->options(),
+                                            BatchNormEpilogue{norm->activation(), true});
+  }
+  if (const auto* norm = dynamic_cast<const BatchNormEval*>(&operation)) {
+    if (norm->epilogue().max_pool || !does_not_decrease(norm->activation().kind)) return nullptr;
+    return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(),
+                                           BatchNormEpilogue{norm->activation(), true});
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+bool fuse_batch_norm_max_pool2d(Graph& graph, std::size_t index) {
+  const auto* pooling = as<MaxPool2d>(graph, index);
+  if (!pooling || !is_tiling(pooling->sizes())) return false;
+  // Rows without padding.
+  if (graph.value(pooling->y()).shape.elements_per_row() % 4 != 0) return false;
+  const std::optional<Backward> backward = backward_of(graph, *pooling, pooled_norm);
+  if (!backward) return false;
+  const std::size_t source = source_of(graph, *pooling, *backward);
+  if (source == kNoOperation) return false;
+  const Operation& norm = *graph.operations()[source];
+  std::unique_ptr<Operation> merged = with_pooling(norm, pooling->y());
+  if (!merged) return false;
+  const std::string label = norm.label;
+  fuse_backward(graph, *backward, pooling->y(), pooled_norm, kNoValue);
+  // At the earlier place: pooling adds no operand, and the normalisation has other results.
+  merge(graph, source, index, std::move(merged), label);
+  return true;
+}
 
 bool fuse_conv2d_max_pool2d(Graph& graph, std::size_t index, const runtime::DeviceProfile& device) {
   const auto* pooling = as<MaxPool2d>(graph, index);
   if (!pooling || !is_tiling(pooling->sizes())) return false;
-  const std::optional<Backward> backward = backward_of(graph, *pooling);
+  const std::optional<Backward> backward = backward_of(graph, *pooling, pooled_pass);
   if (!backward) return false;
-  const std::size_t producer = convolution_before(graph, *pooling, *backward);
-  if (producer == kNoOperation) return false;
-  const auto* conv = as<Conv2d>(graph, producer);
+  const std::size_t source = source_of(graph, *pooling, *backward);
+  const auto* conv = source == kNoOperation ? nullptr : as<Conv2d>(graph, source);
+  if (!conv || conv->epilogue().winners != kNoValue) return false;
   const Shape y = graph.value(pooling->y()).shape;
   const Conv2dSizes sizes = conv2d_sizes(graph.value(conv->x()).shape, y[1], conv->options());
   if (!conv2d_rows::pools(sizes, device)) return false;
@@ -168,11 +226,9 @@ bool fuse_conv2d_max_pool2d(Graph& graph, std::size_t index, const runtime::Devi
   Conv2dEpilogue epilogue = conv->epilogue();
   epilogue.winners = graph.add_activation(fmt::format("{}.packed_winners", pooling->label),
                                           {y[0], y[1], y[2]}, DType::u32);
-  if (backward->pooling != kNoOperation) {
-    fuse_backward(graph, *backward, pooling->y(), epilogue.winners);
-  }
+  fuse_backward(graph, *backward, pooling->y(), pooled_pass, epilogue.winners);
   merge(
-      graph, index, producer,
+      graph, index, source,
       std::make_unique<Conv2d>(conv->x(), conv->weight(), pooling->y(), conv->options(), epilogue),
       conv->label);
   return true;

@@ -36,4 +36,8 @@ bool is_plain(const GemmEpilogue& e) {
          e.column_sum == kNoValue;
 }
 
+bool is_plain(const BatchNormEpilogue& e) {
+  return e.activation.kind == Activation::none && !e.max_pool;
+}
+
 }  // namespace vktrain::nn

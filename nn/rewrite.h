@@ -8,6 +8,7 @@
 
 #include "nn/graph.h"
 #include "nn/operation.h"
+#include "nn/ops/batch_norm.h"
 #include "nn/ops/gemm.h"
 
 namespace vktrain::nn {
@@ -32,5 +33,6 @@ void merge(Graph& graph, std::size_t kept_index, std::size_t removed_index,
 
 // At most a bias: room for an activation or a derivative.
 bool is_plain(const GemmEpilogue& epilogue);
+bool is_plain(const BatchNormEpilogue& epilogue);
 
 }  // namespace vktrain::nn

@@ -117,6 +117,34 @@ constexpr Window2d kTile = {.kernel = {2, 2}, .stride = {2, 2}};
 constexpr Window2d kOverlapping = {
     .kernel = {3, 3}, .stride = {2, 2}, .padding_begin = {1, 1}, .padding_end = {1, 1}};
 
+// And the max pooling that follows there, too. Whole numbers: a rounding would choose other
+// winners.
+void add_pooled_batch_norms(Cases& all, std::uint64_t seed) {
+  for (const bool training : {true, false}) {
+    const Build build = [training](Graph& graph, ValueId x) {
+      const ValueId y = training ? batch_norm_train(graph, x, BatchNormOptions{}, "op")
+                                 : batch_norm_eval(graph, x, BatchNormOptions{}, "op");
+      return max_pool2d(graph, activation(graph, y, {Activation::relu}, "behind"), kTile, "pool");
+    };
+    const std::string what =
+        fmt::format("batch norm {}, relu and max pooling", training ? "training" : "evaluation");
+    for (const ImageShape& shape : {ImageShape{9, 4, 28, 28}, ImageShape{65, 16, 14, 14}}) {
+      CatalogueCase c = with_mean(images(shape, what, ++seed, build), 0);
+      c.operation.rewrite = [](Graph& graph) { fuse(graph); };
+      c.operation.fill = [others = c.operation.fill](const Value& value, std::size_t count,
+                                                     std::uint32_t replica, PhiloxRng& rng) {
+        if (value.name != "input" && value.name != "pre.bias") {
+          return others(value, count, replica, rng);
+        }
+        std::vector<float> values(count);
+        for (float& v : values) v = static_cast<float>(rng.below(9)) - 4;
+        return std::optional(words_of(values));
+      };
+      all.push_back(std::move(c));
+    }
+  }
+}
+
 void add_poolings(Cases& all, std::uint64_t seed) {
   constexpr Window2d kDilated = {
       .kernel = {3, 2}, .stride = {1, 2}, .padding_begin = {1, 0}, .dilation = {2, 1}};
@@ -219,6 +247,7 @@ std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed) {
   add_activations(all, seed + 1000);
   add_batch_norms(all, seed + 2000);
   add_activated_batch_norms(all, seed + 2500);
+  add_pooled_batch_norms(all, seed + 2700);
   add_poolings(all, seed + 3000);
   add_dropouts(all, seed + 4000);
   add_moves(all, seed + 5000);

@@ -131,7 +131,9 @@ Tolerance of_batch_norm(const BatchNormTrain& train, ValueId output,
 
 // Of the results before an activation.
 double largest_normalised(const BatchNormEval& eval, const ReferenceMemory& memory) {
-  if (eval.activation().kind == Activation::none) return largest(memory[eval.y()]);
+  if (eval.activation().kind == Activation::none && !eval.epilogue().max_pool) {
+    return largest(memory[eval.y()]);
+  }
   std::vector<double> inv_std = memory[eval.running_var()];
   for (double& value : inv_std) value = 1 / std::sqrt(value + eval.options().epsilon);
   const Shape shape = memory.shape(eval.x());

@@ -5,53 +5,17 @@
 #include <cmath>
 
 #include "nn/differentiate.h"
-#include "nn/loop_turns.h"
 #include "nn/lowering.h"
+#include "nn/ops/batch_norm1d.h"
 #include "nn/ops/batch_norm2d.h"
-#include "nn/ops/column_tile.h"
 #include "nn/reference/activation.h"
 #include "nn/reference/batch_norm.h"
+#include "nn/reference/max_pool2d.h"
 #include "nn/reference/reference_memory.h"
 #include "runtime/error.h"
 
 namespace vktrain::nn {
 namespace {
-
-// Mirrors shaders/batch_norm_forward.comp.
-struct ForwardPush {
-  std::uint32_t rows, columns, row_stride;
-  std::uint32_t x_replica, parameter_replica, state_replica, y_replica, mean_replica;
-  std::uint32_t inv_std_replica;
-  float epsilon, keep, momentum, unbias, alpha;
-};
-
-// Mirrors shaders/batch_norm_eval.comp.
-struct EvalPush {
-  std::uint32_t rows, row_stride, x_replica, parameter_replica, state_replica, y_replica;
-  float epsilon, alpha;
-};
-
-// Mirrors shaders/batch_norm_backward.comp.
-struct BackwardPush {
-  std::uint32_t rows, columns, row_stride;
-  std::uint32_t dy_replica, x_replica, mean_replica, scale_replica, weight_replica;
-  std::uint32_t dx_replica, dweight_replica, dbias_replica;
-  float epsilon;
-};
-
-// The kernels of images take matrices, too, as planes of one value: in parts, so that they are for
-// those with more rows than loops may have turns.
-bool in_parts(const Lowering& l, ValueId x, const LoopTurns& turns) {
-  return l.graph().value(x).shape.rank() == 4 ||
-         !within_loop_limit(turns.of(l.layout(x).rows), l.device());
-}
-
-// Of a kernel for matrices that walks over the rows `walks` times, and adds up `sums` times what
-// its lanes have.
-LoopTurns row_turns(const Lowering& l, std::int64_t walks, std::int64_t sums) {
-  const std::int64_t lanes = column_tile::row_lanes(column_tile::workgroup(l.device()));
-  return {.step = lanes, .per_step = walks, .others = walks + sums * (lanes + 1)};
-}
 
 // [batch, C] or [batch, C, H, W]
 bool has_channels(const Shape& shape) { return shape.rank() == 2 || shape.rank() == 4; }
@@ -172,7 +136,8 @@ void add_backward(Differentiator& differentiator, const BackwardOperands& o,
 }  // namespace
 
 void BatchNormTrain::differentiate(Differentiator& differentiator) const {
-  if (activation_.kind != Activation::none) Operation::differentiate(differentiator);
+  if (epilogue_.activation.kind != Activation::none || epilogue_.max_pool)
+    Operation::differentiate(differentiator);
   add_backward(differentiator,
                {.training = true,
                 .x = x(),
@@ -185,7 +150,8 @@ void BatchNormTrain::differentiate(Differentiator& differentiator) const {
 }
 
 void BatchNormEval::differentiate(Differentiator& differentiator) const {
-  if (activation_.kind != Activation::none) Operation::differentiate(differentiator);
+  if (epilogue_.activation.kind != Activation::none || epilogue_.max_pool)
+    Operation::differentiate(differentiator);
   add_backward(differentiator,
                {.training = false,
                 .x = x(),
@@ -199,89 +165,8 @@ void BatchNormEval::differentiate(Differentiator& differentiator) const {
 
 void BatchNormTrain::lower(Lowering& l) const {
   check_batch(l.graph().value(x()).shape.with_batch(l.batch()), label);
-  const LoopTurns turns = row_turns(l, 3, 2);
-  if (in_parts(l, x(), turns)) return batch_norm2d::lower(*this, l);
-  const Layout layout = l.layout(x());
-  const auto n = static_cast<double>(layout.rows);
-  PlannedDispatch d;
-  d.label = fmt::format("{} batch_norm", label);
-  d.shader = "batch_norm_forward";
-  d.constants = {column_tile::workgroup(l.device()), static_cast<std::uint32_t>(activation_.kind)};
-  d.bindings = {l.read(x()),
-                l.read(weight()),
-                l.read(bias()),
-                l.read_write(running_mean()),
-                l.read_write(running_var()),
-                l.write(y()),
-                l.write(mean()),
-                l.write(inv_std())};
-  d.push = push_bytes(ForwardPush{.rows = to_u32(layout.rows),
-                                  .columns = to_u32(layout.columns),
-                                  .row_stride = to_u32(layout.row_stride / 4),
-                                  .x_replica = l.replica_stride(x()) / 4,
-                                  .parameter_replica = l.replica_stride(weight()) / 4,
-                                  .state_replica = l.replica_stride(running_mean()) / 4,
-                                  .y_replica = l.replica_stride(y()) / 4,
-                                  .mean_replica = l.replica_stride(mean()) / 4,
-                                  .inv_std_replica = l.replica_stride(inv_std()) / 4,
-                                  .epsilon = static_cast<float>(options_.epsilon),
-                                  .keep = static_cast<float>(1 - options_.momentum),
-                                  .momentum = static_cast<float>(options_.momentum),
-                                  .unbias = static_cast<float>(n / (n - 1)),
-                                  .alpha = activation_.alpha});
-  d.groups = {column_tile::column_groups(layout), 1, 1};
-  d.turns = turns.of(layout.rows);
-  d.flops = 10.0 * static_cast<double>(layout.size());
-  d.bytes = bytes_of(2 * layout.size() + 9 * layout.row_stride);
-  l.dispatch(std::move(d));
-}
-
-void BatchNormTrain::reference(ReferenceMemory& memory) const {
-  const Shape shape = memory.shape(x());
-  check_batch(shape, label);
-  // The second row of `mean` is the first one's rounding error, which double does not need.
-  std::vector<double>& mean_rows = memory[mean()];
-  std::fill(mean_rows.begin(), mean_rows.end(), 0.0);
-  const auto channels = static_cast<std::size_t>(shape[1]);
-  reference::batch_norm_train({.rows = shape[0],
-                               .channels = shape[1],
-                               .plane = shape.elements_per_row() / shape[1],
-                               .epsilon = options_.epsilon,
-                               .momentum = options_.momentum,
-                               .x = memory[x()],
-                               .weight = memory[weight()],
-                               .bias = memory[bias()],
-                               .running_mean = memory[running_mean()],
-                               .running_var = memory[running_var()],
-                               .y = memory[y()],
-                               .mean = std::span(mean_rows).first(channels),
-                               .inv_std = memory[inv_std()]});
-  reference::activate(activation_, memory[y()]);
-}
-
-void BatchNormEval::lower(Lowering& l) const {
-  if (l.graph().value(x()).shape.rank() == 4) return batch_norm2d::lower(*this, l);
-  const Layout layout = l.layout(x());
-  const std::uint32_t workgroup = column_tile::workgroup(l.device());
-  PlannedDispatch d;
-  d.label = fmt::format("{} batch_norm", label);
-  d.shader = "batch_norm_eval";
-  d.constants = {workgroup, static_cast<std::uint32_t>(activation_.kind)};
-  d.bindings = {l.read(x()),           l.read(weight()), l.read(bias()), l.read(running_mean()),
-                l.read(running_var()), l.write(y())};
-  d.push = push_bytes(EvalPush{.rows = to_u32(layout.rows),
-                               .row_stride = to_u32(layout.row_stride / 4),
-                               .x_replica = l.replica_stride(x()) / 4,
-                               .parameter_replica = l.replica_stride(weight()) / 4,
-                               .state_replica = l.replica_stride(running_mean()) / 4,
-                               .y_replica = l.replica_stride(y()) / 4,
-                               .epsilon = static_cast<float>(options_.epsilon),
-                               .alpha = activation_.alpha});
-  d.groups = column_tile::elementwise_groups(layout, workgroup);
-  d.turns = column_tile::row_turns(layout.rows, d.groups[1], workgroup);
-  d.flops = 3.0 * static_cast<double>(layout.size());
-  d.bytes = bytes_of(2 * layout.size() + 4 * layout.row_stride);
-  l.dispatch(std::move(d));
+  if (batch_norm1d::supports(*this, l)) return batch_norm1d::lower(*this, l);
+  batch_norm2d::lower(*this, l);
 }
 
 namespace {
@@ -292,11 +177,75 @@ std::vector<double> inverse_std(const std::vector<double>& variance, double epsi
   return result;
 }
 
+Pool2dSizes tiles_of(const Shape& x) {
+  return {{.kernel = {2, 2}, .stride = {2, 2}}, x[1], {x[2], x[3]}, {x[2] / 2, x[3] / 2}};
+}
+
+void finish(const BatchNormEpilogue& epilogue, const Shape& x, std::vector<double>& normalised,
+            std::vector<double>& y) {
+  reference::activate(epilogue.activation, normalised);
+  if (epilogue.max_pool) {
+    std::vector<double> winners(y.size());
+    reference::max_pool2d(tiles_of(x), normalised, y, winners);
+  } else {
+    y = std::move(normalised);
+  }
+}
+
+// dy at the elements with the largest weight * xhat of their tiles.
+std::vector<double> unpooled(const Shape& shape, const std::vector<double>& dy,
+                             const reference::BatchNormBackward& a) {
+  std::vector<double> y(a.x.size()), largest(dy.size()), winners(dy.size()), gradient(a.x.size());
+  const std::vector<double> no_bias(a.weight.size());
+  reference::batch_norm_apply({.rows = a.rows,
+                               .channels = a.channels,
+                               .plane = a.plane,
+                               .x = a.x,
+                               .weight = a.weight,
+                               .bias = no_bias,
+                               .mean = a.mean,
+                               .inv_std = a.inv_std,
+                               .y = y});
+  reference::max_pool2d(tiles_of(shape), y, largest, winners);
+  reference::max_pool2d_backward(tiles_of(shape), dy, winners, gradient);
+  return gradient;
+}
+
 }  // namespace
+
+void BatchNormTrain::reference(ReferenceMemory& memory) const {
+  const Shape shape = memory.shape(x());
+  check_batch(shape, label);
+  // The second row of `mean` is the first one's rounding error, which double does not need.
+  std::vector<double>& mean_rows = memory[mean()];
+  std::fill(mean_rows.begin(), mean_rows.end(), 0.0);
+  const auto channels = static_cast<std::size_t>(shape[1]);
+  std::vector<double> normalised(memory[x()].size());
+  reference::batch_norm_train({.rows = shape[0],
+                               .channels = shape[1],
+                               .plane = shape.elements_per_row() / shape[1],
+                               .epsilon = options_.epsilon,
+                               .momentum = options_.momentum,
+                               .x = memory[x()],
+                               .weight = memory[weight()],
+                               .bias = memory[bias()],
+                               .running_mean = memory[running_mean()],
+                               .running_var = memory[running_var()],
+                               .y = normalised,
+                               .mean = std::span(mean_rows).first(channels),
+                               .inv_std = memory[inv_std()]});
+  finish(epilogue_, shape, normalised, memory[y()]);
+}
+
+void BatchNormEval::lower(Lowering& l) const {
+  if (batch_norm1d::supports(*this, l)) return batch_norm1d::lower(*this, l);
+  batch_norm2d::lower(*this, l);
+}
 
 void BatchNormEval::reference(ReferenceMemory& memory) const {
   const Shape shape = memory.shape(x());
   const std::vector<double> inv_std = inverse_std(memory[running_var()], options_.epsilon);
+  std::vector<double> normalised(memory[x()].size());
   reference::batch_norm_apply({.rows = shape[0],
                                .channels = shape[1],
                                .plane = shape.elements_per_row() / shape[1],
@@ -305,37 +254,13 @@ void BatchNormEval::reference(ReferenceMemory& memory) const {
                                .bias = memory[bias()],
                                .mean = memory[running_mean()],
                                .inv_std = inv_std,
-                               .y = memory[y()]});
-  reference::activate(activation_, memory[y()]);
+                               .y = normalised});
+  finish(epilogue_, shape, normalised, memory[y()]);
 }
 
 void BatchNormBackward::lower(Lowering& l) const {
-  const LoopTurns turns = row_turns(l, 2, 1);
-  if (in_parts(l, x(), turns)) return batch_norm2d::lower(*this, l);
-  const Layout layout = l.layout(x());
-  PlannedDispatch d;
-  d.label = fmt::format("{} batch_norm backward", label);
-  d.shader = "batch_norm_backward";
-  d.constants = {column_tile::workgroup(l.device()), training_ ? 1u : 0u};
-  d.bindings = {l.read(dy()),     l.read(x()),   l.read(mean()),     l.read(scale()),
-                l.read(weight()), l.write(dx()), l.write(dweight()), l.write(dbias())};
-  d.push = push_bytes(BackwardPush{.rows = to_u32(layout.rows),
-                                   .columns = to_u32(layout.columns),
-                                   .row_stride = to_u32(layout.row_stride / 4),
-                                   .dy_replica = l.replica_stride(dy()) / 4,
-                                   .x_replica = l.replica_stride(x()) / 4,
-                                   .mean_replica = l.replica_stride(mean()) / 4,
-                                   .scale_replica = l.replica_stride(scale()) / 4,
-                                   .weight_replica = l.replica_stride(weight()) / 4,
-                                   .dx_replica = l.replica_stride(dx()) / 4,
-                                   .dweight_replica = l.replica_stride(dweight()) / 4,
-                                   .dbias_replica = l.replica_stride(dbias()) / 4,
-                                   .epsilon = static_cast<float>(options_.epsilon)});
-  d.groups = {column_tile::column_groups(layout), 1, 1};
-  d.turns = turns.of(layout.rows);
-  d.flops = 11.0 * static_cast<double>(layout.size());
-  d.bytes = bytes_of(3 * layout.size() + 6 * layout.row_stride);
-  l.dispatch(std::move(d));
+  if (batch_norm1d::supports(*this, l)) return batch_norm1d::lower(*this, l);
+  batch_norm2d::lower(*this, l);
 }
 
 void BatchNormBackward::reference(ReferenceMemory& memory) const {
@@ -348,18 +273,24 @@ void BatchNormBackward::reference(ReferenceMemory& memory) const {
   }
   const std::vector<double> inv_std =
       training_ ? memory[scale()] : inverse_std(memory[scale()], options_.epsilon);
-  reference::batch_norm_backward({.rows = shape[0],
-                                  .channels = shape[1],
-                                  .plane = shape.elements_per_row() / shape[1],
-                                  .training = training_,
-                                  .dy = memory[dy()],
-                                  .x = memory[x()],
-                                  .mean = centre,
-                                  .inv_std = inv_std,
-                                  .weight = memory[weight()],
-                                  .dx = memory[dx()],
-                                  .dweight = memory[dweight()],
-                                  .dbias = memory[dbias()]});
+  reference::BatchNormBackward a = {.rows = shape[0],
+                                    .channels = shape[1],
+                                    .plane = shape.elements_per_row() / shape[1],
+                                    .training = training_,
+                                    .dy = memory[dy()],
+                                    .x = memory[x()],
+                                    .mean = centre,
+                                    .inv_std = inv_std,
+                                    .weight = memory[weight()],
+                                    .dx = memory[dx()],
+                                    .dweight = memory[dweight()],
+                                    .dbias = memory[dbias()]};
+  std::vector<double> gradient;
+  if (pooled_) {
+    gradient = unpooled(shape, memory[dy()], a);
+    a.dy = gradient;
+  }
+  reference::batch_norm_backward(a);
 }
 
 }  // namespace vktrain::nn

@@ -20,6 +20,14 @@ struct BatchNormOptions {
   bool operator==(const BatchNormOptions&) const = default;
 };
 
+// Merged into the forward operations by fusions: an activation, then max pooling over tiles of 2 x
+// 2 of an x [batch, C, H, W], after which y is [batch, C, H / 2, W / 2]. The activation must not
+// decrease then, and C * H * W / 4 be a multiple of 4.
+struct BatchNormEpilogue {
+  ActivationSpec activation;
+  bool max_pool = false;
+};
+
 // Values of the parameters "LABEL.weight" (1), "LABEL.bias" (0) and of the states
 // "LABEL.running_mean" (0), "LABEL.running_var" (1), each [C].
 struct BatchNormParameters {
@@ -49,15 +57,14 @@ class BatchNormTrain : public Operation {
  public:
   // `mean` [2, C]: the batch mean as the sum of two floats, so that x - mean stays exact where the
   // mean is large against the standard deviation. `inv_std` [C]: 1 / sqrt(var + epsilon).
-  // y goes through `activation`, where a fusion put it there.
   BatchNormTrain(ValueId x, const BatchNormParameters& parameters, ValueId y, ValueId mean,
                  ValueId inv_std, const BatchNormOptions& options,
-                 const ActivationSpec& activation = {})
+                 const BatchNormEpilogue& epilogue = {})
       : Operation({x, parameters.weight, parameters.bias, parameters.running_mean,
                    parameters.running_var},
                   {y, mean, inv_std, parameters.running_mean, parameters.running_var}),
         options_(options),
-        activation_(activation) {}
+        epilogue_(epilogue) {}
 
   std::string_view kind() const override { return "batch_norm_train"; }
   void differentiate(Differentiator& differentiator) const override;
@@ -76,23 +83,23 @@ class BatchNormTrain : public Operation {
   ValueId mean() const { return outputs_[1]; }
   ValueId inv_std() const { return outputs_[2]; }
   const BatchNormOptions& options() const { return options_; }
-  const ActivationSpec& activation() const { return activation_; }
+  const BatchNormEpilogue& epilogue() const { return epilogue_; }
+  const ActivationSpec& activation() const { return epilogue_.activation; }
 
  private:
   BatchNormOptions options_;
-  ActivationSpec activation_;
+  BatchNormEpilogue epilogue_;
 };
 
 class BatchNormEval : public Operation {
  public:
-  // y goes through `activation`, where a fusion put it there.
   BatchNormEval(ValueId x, const BatchNormParameters& parameters, ValueId y,
-                const BatchNormOptions& options, const ActivationSpec& activation = {})
+                const BatchNormOptions& options, const BatchNormEpilogue& epilogue = {})
       : Operation({x, parameters.weight, parameters.bias, parameters.running_mean,
                    parameters.running_var},
                   {y}),
         options_(options),
-        activation_(activation) {}
+        epilogue_(epilogue) {}
 
   std::string_view kind() const override { return "batch_norm_eval"; }
   void differentiate(Differentiator& differentiator) const override;
@@ -109,23 +116,27 @@ class BatchNormEval : public Operation {
   }
   ValueId y() const { return outputs_[0]; }
   const BatchNormOptions& options() const { return options_; }
-  const ActivationSpec& activation() const { return activation_; }
+  const BatchNormEpilogue& epilogue() const { return epilogue_; }
+  const ActivationSpec& activation() const { return epilogue_.activation; }
 
  private:
   BatchNormOptions options_;
-  ActivationSpec activation_;
+  BatchNormEpilogue epilogue_;
 };
 
 // Gradients of both forms. Training: `mean` [2, C] and `scale` = inv_std of BatchNormTrain, and the
 // statistics depend on x; evaluation: the running mean and variance [C], which are constants.
+// `pooled`: dy is the gradient of the maxima over tiles of 2 x 2 of y, before an activation; it
+// belongs to the first element with the largest y of its tile.
 class BatchNormBackward : public Operation {
  public:
   BatchNormBackward(bool training, ValueId dy, ValueId x, ValueId mean, ValueId scale,
                     ValueId weight, ValueId dx, ValueId dweight, ValueId dbias,
-                    const BatchNormOptions& options)
+                    const BatchNormOptions& options, bool pooled = false)
       : Operation({dy, x, mean, scale, weight}, {dx, dweight, dbias}),
         training_(training),
-        options_(options) {}
+        options_(options),
+        pooled_(pooled) {}
 
   std::string_view kind() const override { return "batch_norm_backward"; }
   void lower(Lowering& lowering) const override;
@@ -141,10 +152,12 @@ class BatchNormBackward : public Operation {
   ValueId dweight() const { return outputs_[1]; }
   ValueId dbias() const { return outputs_[2]; }
   const BatchNormOptions& options() const { return options_; }
+  bool pooled() const { return pooled_; }
 
  private:
   bool training_;
   BatchNormOptions options_;
+  bool pooled_;
 };
 
 }  // namespace vktrain::nn

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "nn/ops/batch_norm2d_pooled.h"
 #include "nn/ops/channel_sum.h"
 #include "nn/ops/plane_walk.h"
 
@@ -22,13 +23,6 @@ struct StatisticsPush {
   Planes planes;
   std::uint32_t parts_replica, state_replica, mean_replica, inv_std_replica, channel_stride;
   float per_value, epsilon, keep, momentum, unbias;
-};
-
-// Mirrors shaders/batch_norm2d.glsl.
-struct Normalisation {
-  Planes planes;
-  std::uint32_t mean_replica, scale_replica;
-  float epsilon;
 };
 
 // Mirrors shaders/batch_norm2d_apply.comp.
@@ -56,12 +50,6 @@ struct BackwardPush {
 constexpr std::int64_t kQuantities = 3;
 
 constexpr std::int64_t kAnchorRows = 8;  // that make the anchor, as in the shader
-
-Normalisation normalisation(const Lowering& l, const Planes& planes, ValueId mean, ValueId scale,
-                            const BatchNormOptions& options) {
-  return {planes, l.replica_stride(mean), l.replica_stride(scale),
-          static_cast<float>(options.epsilon)};
-}
 
 void partial(const BatchNormTrain& norm, Lowering& l, const Planes& planes, std::uint32_t parts) {
   const std::int64_t size = kQuantities * planes.part_size();
@@ -100,33 +88,29 @@ void statistics(const BatchNormTrain& norm, Lowering& l, const Planes& planes,
   l.dispatch(std::move(d));
 }
 
-// What the forms of the forward operation have in common.
-struct ApplyOperands {
-  bool training;
-  ValueId x, weight, bias, mean, scale, y;
-  ActivationSpec activation;
-};
-
 void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
            const std::string& label) {
+  if (o.epilogue.max_pool) return pooled::apply(o, l, options, label);
+  const ActivationSpec& activation = o.epilogue.activation;
   const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, o.x));
   PlannedDispatch d =
       plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_apply"),
-                       {o.training ? 1u : 0u, static_cast<std::uint32_t>(o.activation.kind)});
+                       {o.training ? 1u : 0u, static_cast<std::uint32_t>(activation.kind)});
   d.label = fmt::format("{} batch_norm", label);
   d.bindings = {l.read(o.mean),   l.read(o.scale), l.read(o.x),
                 l.read(o.weight), l.read(o.bias),  l.write(o.y)};
   d.push = push_bytes(ApplyPush{normalisation(l, planes, o.mean, o.scale, options),
                                 l.replica_stride(o.weight), l.replica_stride(o.x) / 4,
-                                l.replica_stride(o.y) / 4, o.activation.alpha});
+                                l.replica_stride(o.y) / 4, activation.alpha});
   d.flops = 4.0 * static_cast<double>(planes.size());
   d.bytes = bytes_of(2 * planes.size() + 5 * planes.channel_stride());
   l.dispatch(std::move(d));
 }
 
-void backward_partial(const BatchNormBackward& norm, Lowering& l, const Normalisation& n,
-                      std::uint32_t bias_parts, std::uint32_t weight_parts) {
-  const Planes& planes = n.planes;
+void backward_partial(const BatchNormBackward& norm, Lowering& l, const Planes& planes,
+                      const BackwardParts& parts) {
+  if (norm.pooled()) return pooled::backward_partial(norm, l, planes, parts);
+  const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
   PlannedDispatch d =
       plane_walk::walk(planes, "batch_norm2d_backward_partial", {norm.training() ? 1u : 0u});
   d.label = fmt::format("{} batch_norm backward sums", norm.label);
@@ -134,8 +118,8 @@ void backward_partial(const BatchNormBackward& norm, Lowering& l, const Normalis
                 l.read(norm.scale()),
                 l.read(norm.dy()),
                 l.read(norm.x()),
-                l.scratch_binding(bias_parts, Access::write),
-                l.scratch_binding(weight_parts, Access::write)};
+                l.scratch_binding(parts.bias, Access::write),
+                l.scratch_binding(parts.weight, Access::write)};
   d.push = push_bytes(BackwardPartialPush{n, l.replica_stride(norm.dy()) / 4,
                                           l.replica_stride(norm.x()) / 4,
                                           plane_walk::scratch_stride(planes.part_size()) / 4});
@@ -145,6 +129,7 @@ void backward_partial(const BatchNormBackward& norm, Lowering& l, const Normalis
 }
 
 void input_gradient(const BatchNormBackward& norm, Lowering& l) {
+  if (norm.pooled()) return pooled::input_gradient(norm, l);
   const Planes planes = plane_walk::for_writing(plane_walk::planes_of(l, norm.x()));
   const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
   PlannedDispatch d = plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_backward"),
@@ -169,6 +154,12 @@ void input_gradient(const BatchNormBackward& norm, Lowering& l) {
 
 }  // namespace
 
+Normalisation normalisation(const Lowering& l, const Planes& planes, ValueId mean, ValueId scale,
+                            const BatchNormOptions& options) {
+  return {planes, l.replica_stride(mean), l.replica_stride(scale),
+          static_cast<float>(options.epsilon)};
+}
+
 void lower(const BatchNormTrain& norm, Lowering& l) {
   const Planes planes = plane_walk::planes_of(l, norm.x());
   const std::uint32_t parts = l.scratch(kQuantities * planes.part_size());
@@ -181,7 +172,7 @@ void lower(const BatchNormTrain& norm, Lowering& l) {
          .mean = norm.mean(),
          .scale = norm.inv_std(),
          .y = norm.y(),
-         .activation = norm.activation()},
+         .epilogue = norm.epilogue()},
         l, norm.options(), norm.label);
 }
 
@@ -193,19 +184,18 @@ void lower(const BatchNormEval& norm, Lowering& l) {
          .mean = norm.running_mean(),
          .scale = norm.running_var(),
          .y = norm.y(),
-         .activation = norm.activation()},
+         .epilogue = norm.epilogue()},
         l, norm.options(), norm.label);
 }
 
 void lower(const BatchNormBackward& norm, Lowering& l) {
-  const Planes planes = plane_walk::planes_of(l, norm.x());
-  const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
-  const std::uint32_t bias_parts = l.scratch(planes.part_size());
-  const std::uint32_t weight_parts = l.scratch(planes.part_size());
-  backward_partial(norm, l, n, bias_parts, weight_parts);
-  sum_channel_parts(l, planes, {bias_parts, norm.dbias()},
+  const Planes planes = plane_walk::planes_of(l, norm.dy());
+  const std::uint32_t bias = l.scratch(planes.part_size());
+  const std::uint32_t weight = l.scratch(planes.part_size());
+  backward_partial(norm, l, planes, {bias, weight});
+  sum_channel_parts(l, planes, {bias, norm.dbias()},
                     fmt::format("{} batch_norm parameter gradients", norm.label),
-                    ChannelParts{weight_parts, norm.dweight()});
+                    ChannelParts{weight, norm.dweight()});
   input_gradient(norm, l);
 }
 

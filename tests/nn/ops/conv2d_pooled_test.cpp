@@ -217,7 +217,7 @@ OpCase network_of_two(const runtime::DeviceProfile& profile, bool fused) {
     return linear(graph, flatten(graph, y, "7"), {.out = 3}, "8");
   };
   FusionOptions options;
-  options.conv2d_max_pool2d = fused;
+  options.max_pool2d = fused;
   c.rewrite = [options, profile](Graph& graph) { fuse(graph, options, &profile); };
   return c;
 }
