@@ -57,6 +57,10 @@ layout(push_constant, std430) uniform Push {
     float scale, unscale;  // MIXED only, of the gradient that is read: see gemm.glsl
 } p;
 
+// The rows of the result that the same rows of the kernel meet, every PHASES-th, are a phase. A
+// workgroup has rows of one phase, which skips the others of the kernel.
+const uint PHASES = DATA_GRADIENT != 0 && DILATION_HEIGHT == 1 ? STRIDE_HEIGHT : 1;
+
 const bool POOLS = POOLED != 0 && DATA_GRADIENT == 0;
 const bool READS_POOLED = POOLED != 0 && DATA_GRADIENT != 0;
 
@@ -86,7 +90,7 @@ bool source_row_of(uint row, uint i, out uint source_row) {
     int found = DATA_GRADIENT != 0 ? int(row) - shift : int(row * STRIDE_HEIGHT) + shift;
     bool exists = found >= 0;
     if (DATA_GRADIENT != 0) {
-        exists = exists && found % int(STRIDE_HEIGHT) == 0;
+        if (PHASES == 1) exists = exists && found % int(STRIDE_HEIGHT) == 0;
         found /= int(STRIDE_HEIGHT);
     }
     source_row = uint(found);
@@ -159,7 +163,19 @@ void load_tiles(uint at, uint base, uint winning) {
     }
 }
 
-uint kernel_row_count() { return p.source_channels * KERNEL_HEIGHT; }
+// The phase's rows of the kernel: `first_met` and every PHASES-th from there.
+uint first_met;
+const uint LEAST_MET = KERNEL_HEIGHT / PHASES;
+bool meets_more() { return first_met < KERNEL_HEIGHT % PHASES; }
+uint kernel_row_count() { return p.source_channels * (LEAST_MET + uint(meets_more())); }
+
+// Of a source channel and its rows of the kernel, counted through; divides by constants.
+void split_kernel_row(uint kernel_row, out uint channel, out uint i) {
+    uint met = meets_more() ? LEAST_MET + 1 : max(LEAST_MET, 1);
+    channel = meets_more() ? kernel_row / (LEAST_MET + 1) : kernel_row / max(LEAST_MET, 1);
+    i = first_met + (kernel_row - channel * met) * PHASES;
+}
+
 uint source_plane() { return p.source_height * SOURCE_WIDTH / (READS_POOLED ? 4 : 1); }
 
 // Source rows and weights of kernel row `kernel_row`, the `k`th of the turn; past the last one
@@ -167,8 +183,8 @@ uint source_plane() { return p.source_height * SOURCE_WIDTH / (READS_POOLED ? 4 
 void load_kernel_row(uint k, uint kernel_row, uint source, uint source_winners) {
     bool past = KERNEL_ROWS > 1 && kernel_row >= kernel_row_count();
     if (KERNEL_ROWS > 1) kernel_row = min(kernel_row, kernel_row_count() - 1);
-    uint c = kernel_row / KERNEL_HEIGHT;
-    uint i = kernel_row % KERNEL_HEIGHT;
+    uint c, i;
+    split_kernel_row(kernel_row, c, i);
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint source_row;
         bool exists = source_row_of(row[r], i, source_row) && !past;
@@ -300,8 +316,13 @@ void main() {
     uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
     tile /= p.channel_tiles;
     uint group = tile % p.groups;
-    uint first_item = (tile / p.groups * LANES + gl_LocalInvocationID.x) * ROWS;
-    uint items = p.batch * p.result_height * TILES;
+    tile /= p.groups;
+    uint phase_rows = (p.result_height + PHASES - 1) / PHASES;
+    uint items = p.batch * phase_rows * TILES;  // of a phase
+    uint workgroups = (items + LANES * ROWS - 1) / (LANES * ROWS);
+    uint phase = PHASES == 1 ? 0 : tile / workgroups;
+    first_met = (phase + PADDING_TOP) % PHASES;
+    uint first_item = ((tile - phase * workgroups) * LANES + gl_LocalInvocationID.x) * ROWS;
     // Pairs of lanes have the rows of a pair of invocations, each every second one.
     if (POOLS) first_item -= gl_LocalInvocationID.x % 2 * (ROWS - 1);
     const uint ITEM_STEP = POOLS ? 2 : 1;
@@ -309,8 +330,8 @@ void main() {
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint item = min(first_item + r * ITEM_STEP, items - 1);
         column0[r] = item % TILES * COLUMNS;
-        row[r] = item / TILES % p.result_height;
-        image[r] = item / TILES / p.result_height;
+        row[r] = item / TILES % phase_rows * PHASES + phase;
+        image[r] = item / TILES / phase_rows;
     }
     uint source = replica() * p.source_replica + group * p.source_channels * source_plane();
     uint source_winners =
@@ -343,7 +364,7 @@ void main() {
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
 
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        bool exists = first_item + r * ITEM_STEP < items;
+        bool exists = first_item + r * ITEM_STEP < items && row[r] < p.result_height;
         if (POOLS) {
             store_tiles(r, exists, group, channel0);
         } else {

@@ -93,9 +93,19 @@ struct ResultTile {
   double cost = std::numeric_limits<double>::infinity();  // of all invocations
 };
 
-// Rows of the kernel that a result channel sums over.
+// Of the rows of the result, as in the shader.
+std::int64_t phases(const Conv2dSizes& s, const Pass& pass) {
+  return pass.data_gradient && s.window.dilation.height == 1 ? s.window.stride.height : 1;
+}
+
+// Rows of the kernel that a result channel sums over, at most.
 std::int64_t summed_rows(const Conv2dSizes& s, const Pass& pass) {
-  return pass.source_channels * s.window.kernel.height;
+  return pass.source_channels * divide_up(s.window.kernel.height, phases(s, pass));
+}
+
+// Rows of the result, or tiles of them, of a phase.
+std::int64_t phase_items(const Conv2dSizes& s, const Pass& pass, const RowTiles& row) {
+  return s.batch * divide_up(pass.result_size.height, phases(s, pass)) * row.tiles;
 }
 
 // The tiles to choose from, without their costs.
@@ -116,7 +126,7 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
   const std::int64_t reach = span_of(row.columns, s.window, pass.data_gradient);
   const std::int64_t span = whole ? std::max(pass.source_size.width, reach) : reach;
   const std::uint32_t source_floats = texel_floats(row, pass.source_row(s));
-  const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
+  const std::int64_t items = phase_items(s, pass, row);
   const auto rows_cost = [&](std::int64_t rows) {
     return pass.reads_pooled(s) ? tiles_load_cost(rows, pass.source_size.width, source_floats)
                                 : load_cost(rows * span, source_floats);
@@ -174,8 +184,9 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
       l.write(pass.pools(s) ? winners : pass.result),
       l.read(pass.reads_pooled(s) ? winners : pass.weight).as_texels(TexelFormat::r32ui)};
   d.push = push_bytes(push_of(l, s, pass, channel_tiles));
-  const std::int64_t items = s.batch * pass.result_size.height * row.tiles;
-  d.groups = l.groups_for(channel_tiles * s.groups * divide_up(items, tile.rows * kWorkgroup), 1);
+  const std::int64_t items = phase_items(s, pass, row);
+  d.groups = l.groups_for(
+      channel_tiles * s.groups * phases(s, pass) * divide_up(items, tile.rows * kWorkgroup), 1);
   d.turns = divide_up(summed_rows(s, pass), tile.kernel_rows) + 1;  // all other loops are unrolled
   d.for_fewer_turns = kForFewerTurns;
   d.flops = conv2d_flops(s);
