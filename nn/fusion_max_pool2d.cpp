@@ -168,22 +168,21 @@ void fuse_backward(Graph& graph, const Backward& backward, ValueId y, MakePooled
   if (!apart) operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(backward.pooling));
 }
 
-// The largest value goes in, the largest comes out: those with an alpha have a positive one.
-bool does_not_decrease(Activation kind) {
-  return kind != Activation::gelu && kind != Activation::silu;
+bool can_pool(const BatchNormEpilogue& epilogue) {
+  return !epilogue.max_pool && is_monotonic(epilogue.activation.kind);
 }
 
 // The batch normalisation with pooled results `y`, or null where it is another operation or cannot
 // pool.
 std::unique_ptr<Operation> with_pooling(const Operation& operation, ValueId y) {
   if (const auto* norm = dynamic_cast<const BatchNormTrain*>(&operation)) {
-    if (norm->epilogue().max_pool || !does_not_decrease(norm->activation().kind)) return nullptr;
+    if (!can_pool(norm->epilogue())) return nullptr;
     return std::make_unique<BatchNormTrain>(norm->x(), norm->parameters(), y, norm->mean(),
                                             norm->inv_std(), norm->options(),
                                             BatchNormEpilogue{norm->activation(), true});
   }
   if (const auto* norm = dynamic_cast<const BatchNormEval*>(&operation)) {
-    if (norm->epilogue().max_pool || !does_not_decrease(norm->activation().kind)) return nullptr;
+    if (!can_pool(norm->epilogue())) return nullptr;
     return std::make_unique<BatchNormEval>(norm->x(), norm->parameters(), y, norm->options(),
                                            BatchNormEpilogue{norm->activation(), true});
   }

@@ -33,6 +33,7 @@ void merge(Graph& graph, std::size_t kept_index, std::size_t removed_index,
 
 // At most a bias: room for an activation or a derivative.
 bool is_plain(const GemmEpilogue& epilogue);
+// Room for an activation.
 bool is_plain(const BatchNormEpilogue& epilogue);
 
 }  // namespace vktrain::nn

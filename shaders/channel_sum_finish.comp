@@ -1,5 +1,5 @@
-// sum[c] = sum of the parts that channel_sum_partial.comp or batch_norm2d_backward_partial.comp left
-// for the columns of channel c; with SECOND also of a second array of parts. One workgroup a channel;
+// sum[c] = sum of the parts that channel_sum_partial.comp, batch_norm2d_backward_partial.comp or its
+// pooled form left for the columns of channel c; with SECOND also of a second array of parts. One workgroup a channel;
 // padding becomes 0.
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -45,7 +45,7 @@ layout(set = 0, binding = 14) uniform usamplerBuffer winners_texels;  // of one 
 // In elements.
 layout(push_constant, std430) uniform Push {
     uint batch;
-    uint source_row, result_row;            // of an image, where POOLED of its maxima
+    uint source_row, result_row;            // of an image in memory: of the maxima where POOLED
     uint source_channels, result_channels;  // of a group
     uint source_height, result_height;
     uint channel_tiles;  // of a group
@@ -114,6 +114,7 @@ float lane_weight[LANE_CHANNELS * MAX_KERNEL_ROWS * MAX_KERNEL_WIDTH];  // [l][k
 uint row[ROWS];
 uint image[ROWS];
 uint column0[ROWS];
+bool row_exists[ROWS];
 // Where the weights of the lane's channels begin.
 uint weights[LANE_CHANNELS];
 float channel_bias[CHANNELS];
@@ -163,17 +164,17 @@ void load_tiles(uint at, uint base, uint winning) {
     }
 }
 
-// The phase's rows of the kernel: `first_met` and every PHASES-th from there.
-uint first_met;
-const uint LEAST_MET = KERNEL_HEIGHT / PHASES;
-bool meets_more() { return first_met < KERNEL_HEIGHT % PHASES; }
-uint kernel_row_count() { return p.source_channels * (LEAST_MET + uint(meets_more())); }
+// The phase's rows of the kernel: `first_kernel_row` and every PHASES-th from there.
+uint first_kernel_row;
+const uint LEAST_KERNEL_ROWS = KERNEL_HEIGHT / PHASES;
+bool one_more() { return first_kernel_row < KERNEL_HEIGHT % PHASES; }
+uint kernel_row_count() { return p.source_channels * (LEAST_KERNEL_ROWS + uint(one_more())); }
 
 // Of a source channel and its rows of the kernel, counted through; divides by constants.
 void split_kernel_row(uint kernel_row, out uint channel, out uint i) {
-    uint met = meets_more() ? LEAST_MET + 1 : max(LEAST_MET, 1);
-    channel = meets_more() ? kernel_row / (LEAST_MET + 1) : kernel_row / max(LEAST_MET, 1);
-    i = first_met + (kernel_row - channel * met) * PHASES;
+    uint count = one_more() ? LEAST_KERNEL_ROWS + 1 : max(LEAST_KERNEL_ROWS, 1);
+    channel = one_more() ? kernel_row / (LEAST_KERNEL_ROWS + 1) : kernel_row / max(LEAST_KERNEL_ROWS, 1);
+    i = first_kernel_row + (kernel_row - channel * count) * PHASES;
 }
 
 uint source_plane() { return p.source_height * SOURCE_WIDTH / (READS_POOLED ? 4 : 1); }
@@ -258,8 +259,8 @@ void store(uint at, vec4 value, int count) {
 }
 
 // Padding behind the last plane stays finite. `elements`: of an image of the result.
-void pad(uint r, bool row_exists, uint group, uint channel0, uint elements) {
-    bool last = row_exists && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
+void pad(uint r, uint group, uint channel0, uint elements) {
+    bool last = row_exists[r] && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
                 row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
     uint end = replica() * p.result_replica + image[r] * p.result_row + elements;
     [[unroll]] for (uint k = 0; k < 3; ++k) {
@@ -284,13 +285,13 @@ vec4 activation_outputs(uint at, uint column) {
 // the driver: an index that it does not know keeps all sums in memory, and each of their stores
 // becomes a branch per lane. (Mesa does not unroll a loop around a loop that stays, nor one whose
 // step is larger than its bound.)
-void store_row(uint r, bool row_exists, uint group, uint channel0) {
+void store_row(uint r, uint group, uint channel0) {
     const uint QUADS = (COLUMNS + 3) / 4;
     uint result_image = replica() * p.result_replica + image[r] * p.result_row;
     uint output_image = replica() * p.output_replica + image[r] * p.result_row;
     [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
         uint channel = group * p.result_channels + channel0 + o;
-        if (row_exists && channel0 + o < p.result_channels) {
+        if (row_exists[r] && channel0 + o < p.result_channels) {
             uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
             [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
                 uint column = quad * 4;
@@ -305,34 +306,41 @@ void store_row(uint r, bool row_exists, uint group, uint channel0) {
             }
         }
     }
-    pad(r, row_exists, group, channel0,
+    pad(r, group, channel0,
         p.groups * p.result_channels * p.result_height * RESULT_WIDTH);
 }
 
 #include "conv2d_rows_pooled.glsl"
+
+// Which rows of the result (or tiles of them) the invocation has; `workgroup` counts through those of
+// a tile of channels, phase by phase.
+void find_rows(uint workgroup) {
+    uint phase_rows = (p.result_height + PHASES - 1) / PHASES;
+    uint items = p.batch * phase_rows * TILES;  // of a phase
+    uint workgroups = (items + LANES * ROWS - 1) / (LANES * ROWS);
+    uint phase = PHASES == 1 ? 0 : workgroup / workgroups;
+    first_kernel_row = (phase + PADDING_TOP) % PHASES;
+    uint first_item = ((workgroup - phase * workgroups) * LANES + gl_LocalInvocationID.x) * ROWS;
+    // Pairs of lanes have the rows of a pair of invocations, each every second one.
+    if (POOLS) first_item -= gl_LocalInvocationID.x % 2 * (ROWS - 1);
+
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        uint found = first_item + r * (POOLS ? 2 : 1);
+        uint item = min(found, items - 1);
+        column0[r] = item % TILES * COLUMNS;
+        row[r] = item / TILES % phase_rows * PHASES + phase;
+        image[r] = item / TILES / phase_rows;
+        row_exists[r] = found < items && phase < PHASES && row[r] < p.result_height;
+    }
+}
 
 void main() {
     uint tile = group_index();
     uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
     tile /= p.channel_tiles;
     uint group = tile % p.groups;
-    tile /= p.groups;
-    uint phase_rows = (p.result_height + PHASES - 1) / PHASES;
-    uint items = p.batch * phase_rows * TILES;  // of a phase
-    uint workgroups = (items + LANES * ROWS - 1) / (LANES * ROWS);
-    uint phase = PHASES == 1 ? 0 : tile / workgroups;
-    first_met = (phase + PADDING_TOP) % PHASES;
-    uint first_item = ((tile - phase * workgroups) * LANES + gl_LocalInvocationID.x) * ROWS;
-    // Pairs of lanes have the rows of a pair of invocations, each every second one.
-    if (POOLS) first_item -= gl_LocalInvocationID.x % 2 * (ROWS - 1);
-    const uint ITEM_STEP = POOLS ? 2 : 1;
+    find_rows(tile / p.groups);
 
-    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        uint item = min(first_item + r * ITEM_STEP, items - 1);
-        column0[r] = item % TILES * COLUMNS;
-        row[r] = item / TILES % phase_rows * PHASES + phase;
-        image[r] = item / TILES / phase_rows;
-    }
     uint source = replica() * p.source_replica + group * p.source_channels * source_plane();
     uint source_winners =
         replica() * p.winners_replica + group * p.source_channels * (p.source_height / 2);
@@ -364,11 +372,10 @@ void main() {
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
 
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        bool exists = first_item + r * ITEM_STEP < items && row[r] < p.result_height;
         if (POOLS) {
-            store_tiles(r, exists, group, channel0);
+            store_tiles(r, group, channel0);
         } else {
-            store_row(r, exists, group, channel0);
+            store_row(r, group, channel0);
         }
     }
 }

@@ -33,7 +33,7 @@ void find_maxima(uint of_pair, uint o, uint r) {
 }
 
 // Of the row of tiles that row `r` of the invocation belongs to, where it exists.
-void store_tiles(uint r, bool row_exists, uint group, uint channel0) {
+void store_tiles(uint r, uint group, uint channel0) {
     const uint QUADS = (TILE_COLUMNS + 3) / 4;
     uint own = gl_LocalInvocationID.x % 2;  // channel of the pair
     uint result_image = replica() * p.result_replica + image[r] * p.result_row;
@@ -44,7 +44,7 @@ void store_tiles(uint r, bool row_exists, uint group, uint channel0) {
         bool two = 2 * pair + 1 < CHANNELS;
         if (two) find_maxima(1, 2 * pair + 1, r);
         uint channel = channel0 + 2 * pair + own;
-        if (row_exists && channel < p.result_channels && (two || own == 0)) {
+        if (row_exists[r] && channel < p.result_channels && (two || own == 0)) {
             uint tile_row = (group * p.result_channels + channel) * tile_rows + row[r] / 2;
             [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
                 vec4 value = vec4(0.0);
@@ -59,6 +59,6 @@ void store_tiles(uint r, bool row_exists, uint group, uint channel0) {
             winners[winners_image + tile_row] = own == 0 ? winners_of[0] : winners_of[1];
         }
     }
-    pad(r, row_exists, group, channel0,
+    pad(r, group, channel0,
         p.groups * p.result_channels * tile_rows * TILE_COLUMNS);
 }

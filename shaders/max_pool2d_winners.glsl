@@ -1,5 +1,5 @@
 // Winners of max pooling over tiles of 2 x 2, a word for each row of tiles: bits 2 w and 2 w + 1 say of
-// tile w whether an element of its right column and of its lower row won. See nn/ops/max_pool2d.h.
+// tile w whether an element of its right column and of its lower row won. See nn/ops/conv2d.h.
 
 const uint EVEN_BITS = 0x55555555u;
 

@@ -26,6 +26,7 @@ struct ConvArguments {
   std::string kernel = "3", stride = "1", padding = "0", groups = "1";
   std::optional<std::string> layers;
   std::string precision = "f32";
+  bool pooled = false;
 };
 
 struct NamedCase {
@@ -120,7 +121,8 @@ std::optional<Conv2dCase> case_of(const nn::Graph& graph, const nn::Operation& o
   return std::nullopt;
 }
 
-// The convolutions of one training step: the first layer, for example, has no data gradient.
+// The convolutions of one training step, without what a step merges into them: the first layer, for
+// example, has no data gradient.
 void add_layers(std::vector<NamedCase>& cases, const std::string& id, std::int64_t batch,
                 const std::vector<Conv2dPass>& passes) {
   nn::Experiment experiment = resolve_experiment(id);
@@ -183,12 +185,28 @@ BenchRow parameters_of(const NamedCase& named, const std::string& kernel) {
           {"kernel", "kernel", kernel}};
 }
 
+void require_kernels(const Conv2dCase& c, const runtime::DeviceProfile& device) {
+  const nn::Shape x = {c.batch, c.in_channels, c.input.height, c.input.width};
+  nn::Conv2dSizes sizes = nn::conv2d_sizes(x, c.out_channels, c.options);
+  sizes.pooled = c.pooled;
+  if (!nn::conv2d_candidates(c.pass, sizes, device).empty()) return;
+  throw Error(
+      fmt::format("{}: no kernels for {} pool within a convolution, which is for CPU drivers and "
+                  "rows of at most "
+                  "32 columns; leave --pooled out.",
+                  to_string(c), device.name));
+}
+
 void bench_conv(const ConvArguments& arguments, Console& console) {
   std::vector<NamedCase> cases = cases_of(arguments);
-  for (NamedCase& named : cases) named.c.precision = parse_precision(arguments.precision);
+  for (NamedCase& named : cases) {
+    named.c.precision = parse_precision(arguments.precision);
+    named.c.pooled = arguments.pooled;
+  }
   run_bench(arguments.options, console, [&cases](BenchSession& session) {
     for (const NamedCase& named : cases) {
       const auto single = nn::single_conv2d(named.c);
+      require_kernels(named.c, session.device().profile());
       const TimedOperation timed = session.time(*single);
       session.add("conv", parameters_of(named, timed.kernel), timed.time,
                   {.flops = single->flops, .bytes = single->bytes}, timed.gpu_seconds);
@@ -209,7 +227,8 @@ void add_bench_conv(CLI::App& bench, Console& console) {
       ->type_name("PASS,...");
   command
       ->add_option("--layers", arguments->layers,
-                   "The convolutions of a training step of these experiments")
+                   "The convolutions of a training step of these experiments, without bias, "
+                   "activation and pooling")
       ->type_name("ID,...");
   sizes("--batch", arguments->batch, "Images")->capture_default_str();
   sizes("--in", arguments->in, "Input channels");
@@ -219,6 +238,9 @@ void add_bench_conv(CLI::App& bench, Console& console) {
   sizes("--stride", arguments->stride, "Of the window")->capture_default_str();
   sizes("--padding", arguments->padding, "Zeros on each side")->capture_default_str();
   sizes("--groups", arguments->groups, "Groups of channels")->capture_default_str();
+  command->add_flag("--pooled", arguments->pooled,
+                    "With max pooling by tiles of 2 x 2 in the kernels, as a step has it on CPU "
+                    "drivers");
   add_precision_option(*command, arguments->precision);
   add_bench_options(*command, arguments->options);
   command->callback([arguments, &console] { bench_conv(*arguments, console); });

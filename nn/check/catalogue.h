@@ -13,6 +13,7 @@ namespace vktrain::nn {
 struct CatalogueCase {
   std::string name;  // "65 x 33 -> 17, tanh, fused"
   OperationCase operation;
+  bool own_kernels = false;  // rewritten for the device's own: not for those of other devices
 };
 
 // One replica each. The same seed gives the same inputs everywhere but for the last bit of what

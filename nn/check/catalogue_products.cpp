@@ -113,6 +113,7 @@ CatalogueCase pooled_case(const ConvolutionCase& conv, const runtime::DeviceProf
   });
   c.operation.fill = small_integers;
   c.operation.rewrite = [device](Graph& graph) { fuse(graph, {}, &device); };
+  c.own_kernels = true;
   return c;
 }
 

@@ -126,6 +126,7 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
   for (const CatalogueCase& c : catalogue) count(c, device.profile(), true);
   for (const OtherDevice& other : other_devices(device.profile(), options.all_kernels)) {
     for (const CatalogueCase& c : catalogue) {
+      if (c.own_kernels) continue;
       other.runs_here ? count(c, other.profile, false) : add_skipped(rows, other, c);
     }
   }
@@ -153,6 +154,7 @@ std::vector<CheckRow> check_operations(runtime::Device& device, const CheckOptio
   for (const CatalogueCase& c : catalogue) plan(c, nullptr);
   for (const OtherDevice& other : others) {
     for (const CatalogueCase& c : catalogue) {
+      if (c.own_kernels) continue;
       if (other.runs_here) {
         plan(c, &other);
         continue;

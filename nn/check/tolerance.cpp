@@ -157,8 +157,8 @@ Tolerance of_batch_norm(const BatchNormEval& eval, const ReferenceMemory& memory
 
 Tolerance of_batch_norm(const BatchNormBackward& backward, ValueId output,
                         const ReferenceMemory& memory) {
-  const Shape x = memory.shape(backward.x());
-  const auto n = static_cast<double>(x.elements()) / static_cast<double>(x[1]);
+  const Shape terms = memory.shape(backward.dy());  // pooled: the others are 0
+  const auto n = static_cast<double>(terms.elements()) / static_cast<double>(terms[1]);
   const std::vector<double>& gradient = memory[backward.dy()];
   const double dy = largest(gradient);
   if (output == backward.dbias()) return pixel_sum(n, dy, deviation(gradient));

@@ -67,6 +67,22 @@ std::string_view to_string(Activation kind) {
   return "?";
 }
 
+bool is_monotonic(Activation kind) {
+  switch (kind) {
+    case Activation::none:
+    case Activation::relu:
+    case Activation::tanh:
+    case Activation::sigmoid:
+    case Activation::elu:
+    case Activation::leaky_relu:
+      return true;
+    case Activation::gelu:
+    case Activation::silu:
+      return false;
+  }
+  return false;
+}
+
 bool derivative_needs_input(Activation kind) {
   return kind == Activation::gelu || kind == Activation::silu;
 }

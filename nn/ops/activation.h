@@ -26,6 +26,9 @@ std::string_view to_string(Activation kind);
 // Whether the derivative is a function of x (gelu, silu) instead of y.
 bool derivative_needs_input(Activation kind);
 
+// Whether f never decreases: the largest x has the largest y.
+bool is_monotonic(Activation kind);
+
 struct ActivationSpec {
   Activation kind = Activation::none;
   float alpha = 1;  // of elu and leaky_relu; > 0

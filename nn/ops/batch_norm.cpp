@@ -177,9 +177,7 @@ std::vector<double> inverse_std(const std::vector<double>& variance, double epsi
   return result;
 }
 
-Pool2dSizes tiles_of(const Shape& x) {
-  return {{.kernel = {2, 2}, .stride = {2, 2}}, x[1], {x[2], x[3]}, {x[2] / 2, x[3] / 2}};
-}
+Pool2dSizes tiles_of(const Shape& x) { return tiling(x[1], {x[2], x[3]}); }
 
 void finish(const BatchNormEpilogue& epilogue, const Shape& x, std::vector<double>& normalised,
             std::vector<double>& y) {

@@ -21,8 +21,9 @@ struct BatchNormOptions {
 };
 
 // Merged into the forward operations by fusions: an activation, then max pooling over tiles of 2 x
-// 2 of an x [batch, C, H, W], after which y is [batch, C, H / 2, W / 2]. The activation must not
-// decrease then, and C * H * W / 4 be a multiple of 4.
+// 2 of an x [batch, C, H, W], after which y is [batch, C, H / 2, W / 2]. The activation is
+// monotonic then, and C * H * W / 4 a multiple of 4; other rows throw std::logic_error when they
+// are planned.
 struct BatchNormEpilogue {
   ActivationSpec activation;
   bool max_pool = false;
@@ -126,8 +127,9 @@ class BatchNormEval : public Operation {
 
 // Gradients of both forms. Training: `mean` [2, C] and `scale` = inv_std of BatchNormTrain, and the
 // statistics depend on x; evaluation: the running mean and variance [C], which are constants.
-// `pooled`: dy is the gradient of the maxima over tiles of 2 x 2 of y, before an activation; it
-// belongs to the first element with the largest y of its tile.
+// `pooled`: dy is the gradient of the maxima over tiles of 2 x 2 of y, before an activation. It
+// goes to the first element of its tile with the largest weight * (x - mean) / std; bias and
+// activation, which could only round two of them together, are not looked at.
 class BatchNormBackward : public Operation {
  public:
   BatchNormBackward(bool training, ValueId dy, ValueId x, ValueId mean, ValueId scale,

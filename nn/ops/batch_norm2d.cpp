@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "nn/ops/batch_norm2d_pooled.h"
+#include "nn/ops/batch_norm2d_pass.h"
 #include "nn/ops/channel_sum.h"
 #include "nn/ops/plane_walk.h"
 
@@ -25,25 +25,10 @@ struct StatisticsPush {
   float per_value, epsilon, keep, momentum, unbias;
 };
 
-// Mirrors shaders/batch_norm2d_apply.comp.
-struct ApplyPush {
-  Normalisation normalisation;
-  std::uint32_t parameter_replica, x_replica, y_replica;
-  float alpha;
-};
-
 // Mirrors shaders/batch_norm2d_backward_partial.comp.
 struct BackwardPartialPush {
   Normalisation normalisation;
   std::uint32_t dy_replica, x_replica, parts_replica;
-};
-
-// Mirrors shaders/batch_norm2d_backward.comp.
-struct BackwardPush {
-  Normalisation normalisation;
-  std::uint32_t weight_replica, dweight_replica, dbias_replica;
-  std::uint32_t dy_replica, x_replica, dx_replica;
-  float per_value;
 };
 
 // Parts of the statistics: anchor, offset and sum of squares.

@@ -1,6 +1,8 @@
-#include "nn/ops/batch_norm2d_pooled.h"
-
 #include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "nn/ops/batch_norm2d_pass.h"
 
 namespace vktrain::nn::batch_norm2d::pooled {
 namespace {
@@ -9,29 +11,17 @@ using plane_walk::Planes;
 using runtime::Access;
 using runtime::TexelFormat;
 
-// Mirrors shaders/batch_norm2d_pooled_apply.comp.
-struct ApplyPush {
-  Normalisation normalisation;
-  std::uint32_t parameter_replica, x_replica, y_replica;
-  float alpha;
-};
-
 // Mirrors shaders/batch_norm2d_pooled_backward_partial.comp.
 struct BackwardPartialPush {
   Normalisation normalisation;
   std::uint32_t weight_replica, dy_replica, x_replica, parts_replica;
 };
 
-// Mirrors shaders/batch_norm2d_pooled_backward.comp.
-struct BackwardPush {
-  Normalisation normalisation;
-  std::uint32_t weight_replica, dweight_replica, dbias_replica;
-  std::uint32_t dy_replica, x_replica, dx_replica;
-  float per_value;
-};
-
 // Tiles of a row of `maxima`'s planes.
 std::uint32_t row_tiles(const Lowering& l, ValueId maxima) {
+  if (l.layout(maxima).columns % 4 != 0) {
+    throw std::logic_error("batch_norm2d: pooled rows with padding");
+  }
   return to_u32(l.graph().value(maxima).shape[3]);
 }
 

@@ -9,6 +9,7 @@
 #include "nn/lowering.h"
 #include "nn/ops/conv2d_variants.h"
 #include "nn/ops/gemm.h"
+#include "nn/ops/pool2d.h"
 #include "nn/ops/reshape.h"
 #include "nn/reference/activation.h"
 #include "nn/reference/conv2d.h"
@@ -48,19 +49,13 @@ std::vector<double> operand(const std::vector<double>& values, const Conv2dSizes
   return s.precision == Precision::mixed ? reference::half_operand(values, scale) : values;
 }
 
-// Of the tiles of the output.
-Pool2dSizes tiles_of(const Conv2dSizes& s) {
-  return {{.kernel = {2, 2}, .stride = {2, 2}},
-          s.out_channels,
-          s.output,
-          {s.output.height / 2, s.output.width / 2}};
-}
-
 // The gradient of the output as kernels multiply it.
 std::vector<double> output_gradient(const ReferenceMemory& memory, const Conv2dSizes& s, ValueId dy,
                                     ValueId winners) {
   std::vector<double> gradient = memory[dy];
-  if (s.pooled) gradient = reference::max_pool2d_gradient(tiles_of(s), gradient, memory[winners]);
+  if (s.pooled)
+    gradient =
+        reference::max_pool2d_gradient(tiling(s.out_channels, s.output), gradient, memory[winners]);
   return operand(gradient, s, loss_scale(s.batch));
 }
 
@@ -70,10 +65,10 @@ Conv2dPass pass_of(const Conv2dWeightGradientOperands&) { return Conv2dPass::wei
 
 std::string shape_text(const Conv2dSizes& s) {
   const Window2d& w = s.window;
-  return fmt::format("{}x{}x{} {} {} s{} p{}:{} d{} g{}", s.batch, s.in_channels,
+  return fmt::format("{}x{}x{} {} {} s{} p{}:{} d{} g{}{}", s.batch, s.in_channels,
                      to_string(s.input), s.out_channels, to_string(w.kernel), to_string(w.stride),
                      to_string(w.padding_begin), to_string(w.padding_end), to_string(w.dilation),
-                     s.groups);
+                     s.groups, s.pooled ? " pooled" : "");
 }
 
 // Fewer outputs along one dimension, and as many inputs fewer as these read alone.
@@ -108,8 +103,14 @@ Conv2dSizes small_sizes(Conv2dSizes s) {
 
 std::unique_ptr<SingleOperation> probe(Conv2dPass pass, const Conv2dSizes& sizes, ProbeSize size) {
   const Conv2dSizes s = size == ProbeSize::small ? small_sizes(sizes) : sizes;
-  return single_conv2d(
-      {pass, s.batch, s.in_channels, s.out_channels, s.input, {s.window, s.groups}, s.precision});
+  return single_conv2d({pass,
+                        s.batch,
+                        s.in_channels,
+                        s.out_channels,
+                        s.input,
+                        {s.window, s.groups},
+                        s.precision,
+                        s.pooled});
 }
 
 Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& sizes) {
@@ -128,7 +129,6 @@ Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& 
 template <class Operands>
 void lower_variant(Lowering& l, const std::string& label, const Conv2dSizes& sizes,
                    const Operands& operands) {
-  if (sizes.pooled) return conv2d_rows::lower(l, label, sizes, operands);
   const Conv2dCandidate candidate = choose_variant(l, pass_of(operands), sizes);
   switch (candidate.variant) {
     case Conv2dVariant::tiled:
@@ -221,6 +221,12 @@ std::vector<Conv2dCandidate> conv2d_candidates(Conv2dPass pass, const Conv2dSize
   // The depthwise kernels spell a kernel row out: wide ones would take a driver long to compile.
   constexpr std::int64_t kMostDepthwiseWidth = 16;
   std::vector<Conv2dCandidate> candidates;
+  if (sizes.pooled) {
+    if (conv2d_rows::pools(sizes, device)) {
+      candidates.push_back({"rows pooled", Conv2dVariant::rows});
+    }
+    return candidates;
+  }
   if (conv2d_rows::supports(sizes, device)) candidates.push_back({"rows", Conv2dVariant::rows});
   if (sizes.depthwise() && sizes.window.kernel.width <= kMostDepthwiseWidth) {
     candidates.push_back({"depthwise", Conv2dVariant::depthwise});
@@ -243,9 +249,7 @@ Conv2d::Conv2d(ValueId x, ValueId weight, ValueId y, const Conv2dOptions& option
       epilogue_(epilogue) {}
 
 void Conv2d::differentiate(Differentiator& differentiator) const {
-  if (epilogue_.bias != kNoValue || epilogue_.activation.kind != Activation::none) {
-    Operation::differentiate(differentiator);
-  }
+  if (epilogue_ != Conv2dEpilogue{}) Operation::differentiate(differentiator);
   const ValueId dy = differentiator.gradient_of(y());
   Graph& graph = differentiator.graph();
   if (differentiator.needs_gradient(weight())) {
@@ -276,7 +280,8 @@ void Conv2d::reference(ReferenceMemory& memory) const {
     result[i] = reference::activation(epilogue_.activation, result[i]);
   }
   if (sizes.pooled) {
-    reference::max_pool2d_packed(tiles_of(sizes), result, memory[y()], memory[epilogue_.winners]);
+    reference::max_pool2d_packed(tiling(sizes.out_channels, sizes.output), result, memory[y()],
+                                 memory[epilogue_.winners]);
   } else {
     memory[y()] = std::move(result);
   }

@@ -36,8 +36,7 @@ struct Conv2dSizes {
   Size2d input;
   Size2d output;
   Precision precision = Precision::f32;  // depthwise ones are always f32
-  // The output is there only as the maxima of its tiles of 2 x 2 and their packed winners
-  // (nn/ops/max_pool2d.h).
+  // The output is there only as the maxima of its tiles of 2 x 2 and their packed winners.
   bool pooled = false;
 
   bool depthwise() const { return groups > 1 && in_channels == groups; }
@@ -47,11 +46,17 @@ struct Conv2dSizes {
 Conv2dSizes conv2d_sizes(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options);
 
 // Merged into the forward pass by fusions; absent ones are kNoValue or Activation::none.
+//
+// A max pooling over tiles of 2 x 2 leaves a word for each row of at most 16 tiles, the packed
+// winners: bits 2 w and 2 w + 1 say of tile w whether an element of its right column and of its
+// lower row won; ties go to the first element, as in nn/ops/max_pool2d.h. Convolutions with packed
+// winners have kernels only where conv2d_rows::pools; elsewhere planning them throws
+// std::logic_error.
 struct Conv2dEpilogue {
   ValueId bias = kNoValue;  // [O]
   ActivationSpec activation;
-  // Packed winners [batch, O, OH / 2] of a max pooling over tiles of 2 x 2, which comes last: y is
-  // [batch, O, OH / 2, OW / 2]. Only where conv2d_rows::pools.
+  // Packed winners [batch, O, OH / 2], u32, of a max pooling, which comes last: y is
+  // [batch, O, OH / 2, OW / 2].
   ValueId winners = kNoValue;
 
   bool operator==(const Conv2dEpilogue&) const = default;

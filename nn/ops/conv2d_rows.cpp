@@ -191,6 +191,7 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   d.for_fewer_turns = kForFewerTurns;
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(pass.source).size() + l.layout(pass.result).size());
+  if (s.pooled) d.bytes += bytes_of(l.layout(winners).size());
   l.dispatch(std::move(d));
 }
 
@@ -211,7 +212,7 @@ bool pools(const Conv2dSizes& s, const runtime::DeviceProfile& device) {
 }
 
 void lower(Lowering& l, std::string_view label, const Conv2dSizes& s, const Conv2dForward& o) {
-  lower_pass(l, fmt::format("{} conv2d", label), s,
+  lower_pass(l, fmt::format("{} conv2d{}", label, s.pooled ? " and max_pool2d" : ""), s,
              {.data_gradient = false,
               .source = o.x,
               .weight = o.weight,

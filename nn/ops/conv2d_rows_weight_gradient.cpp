@@ -167,6 +167,7 @@ void lower(Lowering& l, std::string_view label, const Conv2dSizes& s,
   d.turns = kRowTurns.of(divide_up(rows_of(s, tiles), splits));
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(o.dy).size() + l.layout(o.x).size());
+  if (s.pooled) d.bytes += bytes_of(l.layout(o.winners).size());
   l.dispatch(std::move(d));
   lower_split_sum(l, fmt::format("{} conv2d weight gradient", label), sum);
 }

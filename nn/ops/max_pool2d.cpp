@@ -31,11 +31,6 @@ void multiply_by_derivative(const ActivationSpec& activation, std::span<const do
 
 }  // namespace
 
-bool is_tiling(const Pool2dSizes& s) {
-  const Window2d tile{.kernel = {2, 2}, .stride = {2, 2}};
-  return s.window == tile && s.input.height % 2 == 0 && s.input.width % 2 == 0;
-}
-
 ValueId max_pool2d(Graph& graph, ValueId x, const Window2d& window, std::string_view label) {
   const Pool2dSizes sizes = pool2d_sizes(graph, x, window, fmt::format("[max_pool2d] {}", label));
   const Shape shape = pool2d_shape(sizes);

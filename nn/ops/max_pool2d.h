@@ -17,14 +17,8 @@ namespace vktrain::nn {
 // does not fit, or a window would lie in the padding alone. x holds no NaN.
 ValueId max_pool2d(Graph& graph, ValueId x, const Window2d& window, std::string_view label);
 
-// Whether the windows are tiles of 2 x 2 that cover the whole input.
-bool is_tiling(const Pool2dSizes& sizes);
-
 // `winners` [batch, C, OH, OW], u32: h * W + w of the maximum, its place in the plane.
 //
-// Where a convolution pools its own output by tiles of 2 x 2 (nn/ops/conv2d.h), there is instead a
-// word for each row of at most 16 tiles, [batch, C, OH] u32, the packed winners: bits 2 w and 2 w +
-// 1 say of tile w whether an element of its right column and of its lower row won.
 class MaxPool2d : public Operation {
  public:
   MaxPool2d(ValueId x, ValueId y, ValueId winners, const Pool2dSizes& sizes)

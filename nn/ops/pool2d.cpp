@@ -91,6 +91,15 @@ Pool2dSizes pool2d_sizes(const Graph& graph, ValueId x, const Window2d& window,
   return sizes;
 }
 
+Pool2dSizes tiling(std::int64_t channels, Size2d input) {
+  return {
+      {.kernel = {2, 2}, .stride = {2, 2}}, channels, input, {input.height / 2, input.width / 2}};
+}
+
+bool is_tiling(const Pool2dSizes& s) {
+  return s == tiling(s.channels, s.input) && s.input.height % 2 == 0 && s.input.width % 2 == 0;
+}
+
 Shape pool2d_shape(const Pool2dSizes& sizes) {
   return {kBatch, sizes.channels, sizes.output.height, sizes.output.width};
 }

@@ -29,6 +29,12 @@ Size2d pool2d_plane(const Graph& graph, ValueId x, const std::string& subject);
 Pool2dSizes pool2d_sizes(const Graph& graph, ValueId x, const Window2d& window,
                          const std::string& subject);
 
+// By tiles of 2 x 2 that cover an input of even height and width.
+Pool2dSizes tiling(std::int64_t channels, Size2d input);
+
+// Whether it is such a tiling.
+bool is_tiling(const Pool2dSizes& sizes);
+
 // [batch, C, OH, OW]
 Shape pool2d_shape(const Pool2dSizes& sizes);
 

@@ -16,7 +16,7 @@ void max_pool2d(const Pool2dSizes& sizes, std::span<const double> x, std::span<d
 void max_pool2d_backward(const Pool2dSizes& sizes, std::span<const double> dy,
                          std::span<const double> winners, std::span<double> dx);
 
-// Tiles of 2 x 2 with packed winners [batch, C, OH]; see nn/ops/max_pool2d.h.
+// Tiles of 2 x 2 with packed winners [batch, C, OH]; see Conv2dEpilogue (nn/ops/conv2d.h).
 void max_pool2d_packed(const Pool2dSizes& sizes, std::span<const double> x, std::span<double> y,
                        std::span<double> packed_winners);
 

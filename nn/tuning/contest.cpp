@@ -219,8 +219,7 @@ double allowed_error(const SingleOperation& single, std::size_t results, double 
 std::string compare(SingleOperation& single, const Executable& executable) {
   ReferenceMemory memory(single.graph, 1);
   for (std::size_t i = 0; i < single.operands.size(); ++i) {
-    const std::vector<float> values = operand_values(single, i, kSeed);
-    memory[single.operands[i]].assign(values.begin(), values.end());
+    memory[single.operands[i]] = reference_values(single, i, kSeed);
   }
   run_reference(single.graph, memory);
   const std::vector<double>& expected = memory[single.result];

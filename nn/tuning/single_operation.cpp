@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -31,8 +32,9 @@ void require_shape(const Shape& shape, const std::string& subject) {
   }
 }
 
-ValueId add_operand(SingleOperation& single, std::string name, const Shape& shape) {
-  const ValueId id = single.graph.add_external(std::move(name), shape, DType::f32, false);
+ValueId add_operand(SingleOperation& single, std::string name, const Shape& shape,
+                    DType dtype = DType::f32) {
+  const ValueId id = single.graph.add_external(std::move(name), shape, dtype, false);
   single.operands.push_back(id);
   single.bytes += bytes_of(shape.elements());
   return id;
@@ -58,7 +60,9 @@ std::pair<Shape, Shape> operand_shapes(const GemmCase& c) {
 }
 
 struct Conv2dShapes {
-  Shape x, weight, y;
+  Shape x, weight;
+  Shape y, winners;  // pooled where the case is
+  double outputs = 0;
 };
 
 Conv2dShapes conv2d_shapes(const Conv2dCase& c, const std::string& subject) {
@@ -77,32 +81,57 @@ Conv2dShapes conv2d_shapes(const Conv2dCase& c, const std::string& subject) {
   shapes.weight = {c.out_channels, c.in_channels / groups, window.kernel.height,
                    window.kernel.width};
   shapes.y = {c.batch, c.out_channels, output.height, output.width};
+  shapes.outputs = static_cast<double>(shapes.y.elements());
+  if (c.pooled) {
+    if (output.height % 2 != 0 || output.width % 2 != 0) {
+      throw Error(fmt::format(
+          "{}: pooling by tiles of 2 x 2 needs an output of even height and width, found {}.",
+          subject, to_string(output)));
+    }
+    shapes.y = {c.batch, c.out_channels, output.height / 2, output.width / 2};
+    shapes.winners = {c.batch, c.out_channels, output.height / 2};
+  }
   require_shape(shapes.weight, subject);
   require_shape(shapes.y, subject);
   return shapes;
 }
 
+std::unique_ptr<Operation> forward_conv2d(SingleOperation& single, const Conv2dCase& c,
+                                          const Conv2dShapes& shapes) {
+  const ValueId x = add_operand(single, "x", shapes.x);
+  const ValueId weight = add_operand(single, "weight", shapes.weight);
+  Conv2dEpilogue epilogue;
+  if (c.pooled) {
+    epilogue.winners = single.graph.add_activation("winners", shapes.winners, DType::u32);
+    single.bytes += bytes_of(shapes.winners.elements());
+  }
+  return std::make_unique<Conv2d>(x, weight, add_result(single, "y", shapes.y), c.options,
+                                  epilogue);
+}
+
 std::unique_ptr<Operation> conv2d_operation(SingleOperation& single, const Conv2dCase& c,
                                             const Conv2dShapes& shapes) {
+  const auto add_winners = [&] {
+    return c.pooled ? add_operand(single, "winners", shapes.winners, DType::u32) : kNoValue;
+  };
   switch (c.pass) {
-    case Conv2dPass::forward: {
-      const ValueId x = add_operand(single, "x", shapes.x);
-      const ValueId weight = add_operand(single, "weight", shapes.weight);
-      return std::make_unique<Conv2d>(x, weight, add_result(single, "y", shapes.y), c.options);
-    }
+    case Conv2dPass::forward:
+      return forward_conv2d(single, c, shapes);
     case Conv2dPass::data_gradient: {
       const ValueId dy = add_operand(single, "dy", shapes.y);
       const ValueId weight = add_operand(single, "weight", shapes.weight);
+      const ValueId winners = add_winners();
       return std::make_unique<Conv2dDataGradient>(dy, weight, add_result(single, "dx", shapes.x),
-                                                  c.options);
+                                                  c.options, ActivationSpec{}, kNoValue, winners);
     }
     case Conv2dPass::weight_gradient:
       break;
   }
   const ValueId dy = add_operand(single, "dy", shapes.y);
   const ValueId x = add_operand(single, "x", shapes.x);
+  const ValueId winners = add_winners();
   return std::make_unique<Conv2dWeightGradient>(dy, x, add_result(single, "dweight", shapes.weight),
-                                                c.options);
+                                                c.options, kNoValue, winners);
 }
 
 }  // namespace
@@ -112,9 +141,9 @@ std::string to_string(const GemmCase& c) {
 }
 
 std::string to_string(const Conv2dCase& c) {
-  return fmt::format("conv2d {} [{}, {}, {}, {}] -> {}, {}", to_string(c.pass), c.batch,
+  return fmt::format("conv2d {} [{}, {}, {}, {}] -> {}, {}{}", to_string(c.pass), c.batch,
                      c.in_channels, c.input.height, c.input.width, c.out_channels,
-                     to_string(c.options.window.kernel));
+                     to_string(c.options.window.kernel), c.pooled ? ", pooled" : "");
 }
 
 std::unique_ptr<SingleOperation> single_gemm(const GemmCase& c) {
@@ -141,8 +170,7 @@ std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c) {
   Operation& operation = single->graph.add(conv2d_operation(*single, c, shapes));
   operation.label = subject;
   operation.precision = c.precision;
-  single->flops = 2.0 * static_cast<double>(shapes.y.elements()) *
-                  static_cast<double>(shapes.weight.elements_per_row());
+  single->flops = 2.0 * shapes.outputs * static_cast<double>(shapes.weight.elements_per_row());
   return single;
 }
 
@@ -162,6 +190,17 @@ std::vector<float> operand_values(const SingleOperation& single, std::size_t ope
     for (float& value : values) value = static_cast<float>(reference::to_half(value));
   }
   return values;
+}
+
+std::vector<double> reference_values(const SingleOperation& single, std::size_t operand,
+                                     std::uint64_t seed) {
+  const std::vector<float> values = operand_values(single, operand, seed);
+  if (single.graph.value(single.operands.at(operand)).dtype == DType::f32) {
+    return {values.begin(), values.end()};
+  }
+  std::vector<double> words(values.size());
+  std::ranges::transform(values, words.begin(), [](float value) { return float_bits(value); });
+  return words;
 }
 
 void fill_operands(const SingleOperation& single, Executable& executable, std::uint64_t seed) {

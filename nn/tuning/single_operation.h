@@ -28,6 +28,7 @@ struct Conv2dCase {
   Size2d input;  // of the forward pass, in every pass
   Conv2dOptions options;
   Precision precision = Precision::f32;
+  bool pooled = false;  // by tiles of 2 x 2: see Conv2dEpilogue
 };
 
 std::string to_string(const GemmCase& c);    // "gemm nt 512 x 100 x 784"
@@ -36,7 +37,7 @@ std::string to_string(const Conv2dCase& c);  // "conv2d forward [64, 8, 14, 14] 
 struct SingleOperation {
   ParameterSet parameters;  // empty; the graph points to it
   Graph graph{parameters};
-  std::vector<ValueId> operands;  // external, f32, a copy for each replica
+  std::vector<ValueId> operands;  // external, a copy for each replica
   ValueId result = kNoValue;      // kept
   double flops = 0;               // of one replica
   double bytes = 0;
@@ -47,7 +48,7 @@ struct SingleOperation {
 };
 
 // Throw Error, naming the case, when a size is below 1, a value would have more than 2^40 elements,
-// or the window does not fit the input.
+// the window does not fit the input, or the output cannot be pooled by tiles.
 std::unique_ptr<SingleOperation> single_gemm(const GemmCase& c);
 std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c);
 
@@ -56,9 +57,12 @@ std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c);
 std::int64_t capped_size(std::int64_t size, std::int64_t tile);
 
 // Numbers in [-1, 1) for an operand, of which mixed precision rounds none; the same seed and
-// operand give the same numbers everywhere.
+// operand give the same numbers everywhere. For packed winners, their bits.
 std::vector<float> operand_values(const SingleOperation& single, std::size_t operand,
                                   std::uint64_t seed);
+// The same for the reference.
+std::vector<double> reference_values(const SingleOperation& single, std::size_t operand,
+                                     std::uint64_t seed);
 // Writes them to every operand, the same to all replicas.
 void fill_operands(const SingleOperation& single, Executable& executable, std::uint64_t seed);
 

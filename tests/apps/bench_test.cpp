@@ -212,6 +212,8 @@ TEST_F(Bench, BadInputEndsInOneSentence) {
   expect_failure(run_command({"bench", "gemm", "--repetitions", "0"}), 2, {"--repetitions"});
   expect_failure(run_command({"bench", "gemm", "--min-time", "-1"}), 2, {"--min-time"});
   expect_failure(bench({"conv", "--in", "2"}), 2, {"--out"});
+  expect_failure(bench({"conv", "--in", "2", "--out", "3", "--size", "9", "--pooled", "--no-peak"}),
+                 1, {"even height and width"});
   expect_failure(bench({"conv", "--layers", "a-fcn-100k"}), 2, {"a-fcn-100k"});
   expect_failure(bench({"conv", "--layers", "a-cnn-100"}), 2, {"did you mean"});
   expect_failure(bench({"conv", "--in", "3", "--out", "4", "--size", "2", "--no-peak"}), 1,

@@ -11,6 +11,7 @@
 #include "nn/check/operation_rows.h"
 #include "nn/check/other_devices.h"
 #include "nn/lowering.h"
+#include "nn/ops/conv2d_variants.h"
 #include "runtime/kernel.h"
 #include "runtime/profile_limits.h"
 #include "tests/support/device_fixture.h"
@@ -51,6 +52,9 @@ TEST_F(OperationCheckTest, EveryOperationIsInTheCatalogue) {
       list_operations(device(), {}, operation_catalogue(1, device().profile()));
   std::set<std::string> names;
   for (const CheckRow& row : rows) names.insert(row.operation);
+  std::size_t pooled = 0;  // the passes of convolutions that pool
+  for (const CheckRow& row : rows) pooled += row.variant == "rows pooled" && row.cases > 0;
+  EXPECT_EQ(pooled, conv2d_rows::supports(Conv2dSizes{}, device().profile()) ? 3u : 0u);
   for (const char* name : {"gemm nt",
                            "gemm nn",
                            "gemm tn",

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iterator>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "nn/differentiate.h"
@@ -21,6 +22,7 @@
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/reshape.h"
 #include "nn/ops/softmax_cross_entropy.h"
+#include "runtime/error.h"
 #include "tests/nn/ops/conv2d_case.h"
 
 namespace vktrain::testing {
@@ -284,6 +286,14 @@ class PooledGraph {
     differentiate(graph, softmax_cross_entropy(graph, y, labels).loss);
   }
 
+  const MaxPool2dBackward& gradient() const {
+    for (const auto& operation : graph.operations()) {
+      const auto* found = dynamic_cast<const MaxPool2dBackward*>(operation.get());
+      if (found) return *found;
+    }
+    throw std::logic_error("no max_pool2d_backward");
+  }
+
   std::size_t poolings_after_fusion(const runtime::DeviceProfile* profile) {
     fuse(graph, {}, profile);
     return count(graph, "max_pool2d");
@@ -299,6 +309,45 @@ TEST_F(Conv2dPooledTest, OnlyWhereNothingElseReadsTheOutput) {
   EXPECT_EQ(PooledGraph({.keep = true}).poolings_after_fusion(&profile_), 1u);
   // Its derivative reads the convolution's output.
   EXPECT_EQ(PooledGraph({.activation = Activation::gelu}).poolings_after_fusion(&profile_), 1u);
+}
+
+TEST_F(Conv2dPooledTest, ValuesThatAreKeptSurvive) {
+  PooledGraph winners({}), gradient({}), pooled_gradient({});
+  winners.graph.keep(winners.gradient().winners());
+  EXPECT_EQ(winners.poolings_after_fusion(&profile_), 1u);
+  gradient.graph.keep(gradient.gradient().dx());
+  EXPECT_EQ(gradient.poolings_after_fusion(&profile_), 1u);
+  // The derivative may not go into the product that makes it.
+  pooled_gradient.graph.keep(pooled_gradient.gradient().dy());
+  EXPECT_EQ(pooled_gradient.poolings_after_fusion(&profile_), 0u);
+  EXPECT_EQ(count(pooled_gradient.graph, "activation_backward"), 1u);
+}
+
+TEST_F(Conv2dPooledTest, WithoutTheOtherFusionsOfGradientsNothingIsMerged) {
+  for (bool FusionOptions::*other :
+       {&FusionOptions::bias_gradient, &FusionOptions::max_pool2d_gradient}) {
+    FusionOptions options;
+    options.*other = false;
+    PooledGraph network({});
+    fuse(network.graph, options, &profile_);
+    EXPECT_EQ(count(network.graph, "max_pool2d"), 1u);
+    EXPECT_EQ(count(network.graph, "max_pool2d_backward"), 1u);
+  }
+}
+
+TEST_F(Conv2dPooledTest, IsNotDifferentiatedAfterTheFusion) {
+  ParameterSet parameters;
+  Graph graph{parameters};
+  const ValueId x = graph.add_external("x", {kBatch, 1, 8, 8}, DType::f32, false);
+  const Window2d same = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+  const ValueId hidden =
+      conv2d_layer(graph, x, {.out = 4, .convolution = {same, 1}, .bias = false}, "1");
+  const ValueId y = flatten(graph, max_pool2d(graph, hidden, kTile, "2"), "3");
+  const ValueId labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+  const ValueId loss = softmax_cross_entropy(graph, y, labels).loss;
+  fuse(graph, {}, &profile_);
+  EXPECT_EQ(count(graph, "max_pool2d"), 0u);
+  EXPECT_THROW(differentiate(graph, loss), Error);
 }
 
 TEST_F(Conv2dPooledTest, OnlyByTilesThatTheKernelsKnow) {

@@ -24,8 +24,7 @@ class SingleOperationTest : public DeviceTest {
     executable.run();
     ReferenceMemory memory(single.graph, 1);
     for (std::size_t i = 0; i < single.operands.size(); ++i) {
-      const std::vector<float> values = operand_values(single, i, 7);
-      memory[single.operands[i]].assign(values.begin(), values.end());
+      memory[single.operands[i]] = reference_values(single, i, 7);
     }
     run_reference(single.graph, memory);
     const std::vector<double>& expected = memory[single.result];
@@ -64,6 +63,22 @@ TEST_F(SingleOperationTest, Conv2dCountsAndComputes) {
   }
 }
 
+TEST_F(SingleOperationTest, PooledConv2dCountsAndComputes) {
+  Conv2dCase c{Conv2dPass::forward, 3, 4, 6, {6, 8}, {}, Precision::f32, /*pooled=*/true};
+  c.options.window.kernel = {3, 3};
+  c.options.window.padding_begin = c.options.window.padding_end = {1, 1};
+  Conv2dSizes sizes = conv2d_sizes({3, 4, 6, 8}, 6, c.options);
+  if (!conv2d_rows::pools(sizes, device().profile())) GTEST_SKIP() << "no such kernels here";
+  for (const Conv2dPass pass :
+       {Conv2dPass::forward, Conv2dPass::data_gradient, Conv2dPass::weight_gradient}) {
+    c.pass = pass;
+    const auto single = single_conv2d(c);
+    EXPECT_EQ(single->flops, 2.0 * (3 * 6 * 6 * 8) * (4 * 3 * 3));
+    EXPECT_EQ(single->bytes, 4 * (3 * 4 * 6 * 8 + 6 * 4 * 3 * 3 + 3 * 6 * 3 * 4 + 3 * 6 * 3));
+    expect_equal_to_reference(*single, 1e-4);
+  }
+}
+
 TEST(SingleOperationValues, AreReproducibleAndDifferByOperand) {
   const auto single = single_gemm({GemmForm::nt, 4, 4, 64});
   const std::vector<float> a = operand_values(*single, 0, 1);
@@ -92,6 +107,9 @@ TEST(SingleOperationErrors, NameTheCaseAndTheSize) {
   c.options.window.kernel = {9, 3};
   EXPECT_THROW(single_conv2d(c), Error);
   c.options.window.kernel = {3, 3};
+  c.pooled = true;
+  expect_error<Error>([&c] { single_conv2d(c); }, {"even height and width", "5 x 7"});
+  c.pooled = false;
   c.options.groups = 4;
   expect_error<Error>([&c] { single_conv2d(c); }, {"groups must divide", "4"});
 }

@@ -1,6 +1,6 @@
-// Dispatches of batch normalisation for [batch, C, H, W] whose output is there only as the maxima
-// of its tiles of 2 x 2 [batch, C, H / 2, W / 2], rows of which have no padding; and what they
-// share with nn/ops/batch_norm2d.cpp.
+// What the kernels of batch normalisation for [batch, C, H, W] share on the host's side, and those
+// dispatches of nn/ops/batch_norm2d.h that differ where the output is there only as the maxima of
+// its tiles of 2 x 2, [batch, C, H / 2, W / 2], rows of which have no padding.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,22 @@ struct Normalisation {
 Normalisation normalisation(const Lowering& l, const plane_walk::Planes& planes, ValueId mean,
                             ValueId scale, const BatchNormOptions& options);
 
+// Mirrors the push constants of shaders/batch_norm2d_apply.comp and its pooled form, where x counts
+// in pairs instead of vec4.
+struct ApplyPush {
+  Normalisation normalisation;
+  std::uint32_t parameter_replica, x_replica, y_replica;
+  float alpha;
+};
+
+// The same of shaders/batch_norm2d_backward.comp; x and dx count in pairs.
+struct BackwardPush {
+  Normalisation normalisation;
+  std::uint32_t weight_replica, dweight_replica, dbias_replica;
+  std::uint32_t dy_replica, x_replica, dx_replica;
+  float per_value;
+};
+
 // What the forms of the forward operation have in common.
 struct ApplyOperands {
   bool training;
@@ -35,6 +51,7 @@ struct BackwardParts {
   std::uint32_t bias, weight;
 };
 
+// nn/ops/batch_norm2d_pooled.cpp. Throw std::logic_error where rows of the maxima have padding.
 namespace pooled {
 void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
            const std::string& label);

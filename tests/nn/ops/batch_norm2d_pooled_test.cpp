@@ -8,12 +8,16 @@
 #include <optional>
 #include <vector>
 
+#include "nn/differentiate.h"
 #include "nn/fusion.h"
 #include "nn/lowering.h"
 #include "nn/ops/activation.h"
+#include "nn/ops/add.h"
 #include "nn/ops/avg_pool2d.h"
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/max_pool2d.h"
+#include "nn/ops/reshape.h"
+#include "nn/ops/softmax_cross_entropy.h"
 #include "tests/nn/ops/image_case.h"
 #include "tests/nn/ops/op_test.h"
 
@@ -161,10 +165,14 @@ std::size_t poolings_after_fusion(const ActivationSpec& spec, Size2d plane, std:
       graph.add_external("x", {kBatch, channels, plane.height, plane.width}, DType::f32, false);
   const ValueId y =
       activation(graph, batch_norm_eval(graph, x, BatchNormOptions{}, "1"), spec, "2");
-  max_pool2d(graph, y, kTile, "3");
-  if (shortcut) avg_pool2d(graph, y, kTile, true, "4");
+  ValueId pooled = max_pool2d(graph, y, kTile, "3");
+  if (shortcut) pooled = add(graph, pooled, avg_pool2d(graph, y, kTile, true, "4"), "5");
+  const ValueId labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+  differentiate(graph, softmax_cross_entropy(graph, flatten(graph, pooled, "6"), labels).loss);
   fuse(graph);
-  return count(graph, "max_pool2d");
+  const std::size_t backward = count(graph, "max_pool2d_backward");
+  EXPECT_EQ(count(graph, "max_pool2d"), backward);
+  return backward;
 }
 
 TEST(BatchNormPooled, OnlyWhatTheKernelsKnow) {
