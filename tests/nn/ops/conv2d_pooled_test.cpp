@@ -158,7 +158,8 @@ TEST_F(Conv2dPooledTest, MatchesReferenceToTheBit) {
   std::uint64_t seed = 0;
   for (const ConvCase& conv : all_cases()) {
     SCOPED_TRACE(to_string(conv));
-    const OpCase c = with_integers(pooled_case(conv, {kinds[++seed % 3], 0.5f}, seed));
+    ++seed;
+    const OpCase c = with_integers(pooled_case(conv, {kinds[seed % 3], 0.5f}, seed));
     expect_pooled(c, 1);
     check(c);
     if (HasFailure()) break;
