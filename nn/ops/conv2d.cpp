@@ -120,6 +120,7 @@ Conv2dCandidate choose_variant(Lowering& l, Conv2dPass pass, const Conv2dSizes& 
                             sizes.precision == Precision::mixed ? " mixed" : ""),
       .shape = shape_text(sizes),
       .candidates = {},
+      .check_alone = sizes.pooled,
       .flops = conv2d_flops(sizes),
       .probe = [pass, sizes](ProbeSize size) { return probe(pass, sizes, size); }};
   for (const Conv2dCandidate& variant : variants) question.candidates.push_back(variant.name);

@@ -25,6 +25,8 @@ bool is_candidate(const VariantQuestion& question, const TunedKernel& kernel) {
   return std::ranges::count(question.candidates, kernel.name) > 0;
 }
 
+bool is_alone(const VariantQuestion& question) { return question.candidates.size() == 1; }
+
 VariantChoices choices_of(const TunedKernels& kernels) {
   VariantChoices choices;
   for (const auto& [key, kernel] : kernels) choices.answer(key.first, key.second, kernel.name);
@@ -76,13 +78,15 @@ bool Tuner::is_answered(const VariantQuestion& question) const {
 }
 
 bool Tuner::needs_measuring(const VariantQuestion& question) const {
-  if (question.candidates.size() < 2 || !question.probe) return false;
+  if (!question.probe || (is_alone(question) && !question.check_alone)) return false;
   if (!is_answered(question)) return true;
   return options_.mode == TuningMode::full && !kernels_.at(key_of(question)).measured;
 }
 
 TunedKernel Tuner::winner(const VariantQuestion& question, const ContestOptions& options) {
-  const ContestTimes times = time_candidates(*device_, question, options, log_);
+  const bool alone = is_alone(question);
+  const ContestTimes times = alone ? ContestTimes{.seconds = {std::nullopt}, .problems = {""}}
+                                   : time_candidates(*device_, question, options, log_);
   std::vector<std::size_t> order = rank_candidates(times.seconds, options_.margin);
   for (std::size_t i = 0; i < question.candidates.size(); ++i) {
     if (!times.seconds[i] && times.problems[i].empty()) order.push_back(i);
@@ -99,7 +103,7 @@ TunedKernel Tuner::winner(const VariantQuestion& question, const ContestOptions&
       problem = error.what();
     }
     if (problem.empty()) {
-      return {question.candidates[i], times.complete && times.seconds[i].has_value()};
+      return {question.candidates[i], alone || (times.complete && times.seconds[i].has_value())};
     }
     log_(fmt::format("{}: \"{}\" for {} {} is not used on {}: {}", verdict, question.candidates[i],
                      question.family, question.shape, device_->profile().name, problem));

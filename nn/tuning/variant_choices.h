@@ -25,6 +25,8 @@ struct VariantQuestion {
   std::vector<std::string> candidates;  // names; the first is the device profile's proposal
   // So many of the last candidates are not measured: they are taken where all others fail.
   std::size_t last_resorts = 0;
+  // Whether the tuner checks the only candidate, too, which it has nothing to compare with.
+  bool check_alone = false;
   double flops = 0;  // of one replica, to ask the most expensive first
   // A graph of this operation alone; null: it cannot be measured.
   std::function<std::unique_ptr<SingleOperation>(ProbeSize)> probe = nullptr;

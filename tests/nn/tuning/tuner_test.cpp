@@ -120,6 +120,22 @@ TEST_F(TunerTest, AKernelWithWrongResultsIsDropped) {
   EXPECT_EQ(tuner.summary().measured, 1u);
 }
 
+TEST_F(TunerTest, AKernelWithoutAlternativesIsCheckedWhereTheQuestionAsksForIt) {
+  VariantQuestion right = question_of({"right"}), wrong = question_of({"wrong"}, "2000");
+  Tuner tuner = make();
+  EXPECT_EQ(chosen(tuner, wrong), "wrong");
+  EXPECT_EQ(tuner.summary().measured, 0u);
+  right.check_alone = wrong.check_alone = true;
+  EXPECT_EQ(chosen(tuner, right), "right");
+  EXPECT_EQ(tuner.summary().measured, 1u);
+  expect_error<DeviceError>([&] { chosen(tuner, wrong); }, {"sum 2000", "--tune off"});
+  EXPECT_NE(log_.find("WRONG RESULTS: \"wrong\" for sum 2000"), std::string::npos) << log_;
+  // It is remembered.
+  Tuner second = make();
+  EXPECT_EQ(chosen(second, right), "right");
+  EXPECT_EQ(second.summary().measured, 0u);
+}
+
 // Its memory must not hold what another candidate wrote there.
 TEST_F(TunerTest, AKernelThatWritesNothingIsDropped) {
   const VariantQuestion question = question_of({"right", "unwritten"});
