@@ -147,7 +147,7 @@ CatalogueCase long_sums(std::int64_t k, std::uint64_t seed) {
 std::vector<CatalogueCase> product_catalogue(std::uint64_t seed,
                                              const runtime::DeviceProfile& device) {
   constexpr std::size_t kUnfused = 5, kMixed = 3;  // of the convolutions
-  constexpr std::size_t kPooled[] = {0, 8};  // of even height and width
+  constexpr std::size_t kPooled[] = {0, 8};        // of even height and width
   std::vector<CatalogueCase> all;
   constexpr LinearSizes kSizes[] = {{1, 1, 1},       {5, 7, 3},     {64, 784, 100}, {65, 33, 17},
                                     {256, 128, 128}, {257, 31, 65}, {1030, 65, 17}};
