@@ -47,20 +47,18 @@ bool fuse_activation(Graph& graph, std::size_t index) {
   return true;
 }
 
+// Into a GEMM or a convolution.
 bool fuse_activation_gradient(Graph& graph, std::size_t index) {
   const auto* backward = as<ActivationBackward>(graph, index);
   if (!backward) return false;
   const std::size_t producer = sole_producer(graph, backward->dy(), index);
-  const auto* gemm = producer == kNoOperation ? nullptr : as<Gemm>(graph, producer);
-  if (!gemm || !is_plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
-  // The kernel reads the activation's output (or input) with the layout of the product.
-  if (graph.value(backward->operand()).shape != graph.value(gemm->c()).shape) return false;
-  GemmEpilogue epilogue;
-  epilogue.gradient_activation = backward->activation();
-  epilogue.gradient_output = backward->operand();
-  merge(graph, index, producer,
-        std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), backward->dx(), epilogue),
-        gemm->label);
+  if (producer == kNoOperation) return false;
+  const Operation& product = *graph.operations()[producer];
+  std::unique_ptr<Operation> merged =
+      with_derivative(graph, product, backward->dx(), backward->activation(), backward->operand());
+  if (!merged) return false;
+  const std::string label = product.label;
+  merge(graph, index, producer, std::move(merged), label);
   return true;
 }
 
@@ -82,7 +80,7 @@ bool fuse_bias_gradient(Graph& graph, std::size_t index) {
   return false;
 }
 
-// The same four for convolutions.
+// The same three for convolutions.
 
 bool fuse_conv2d_bias(Graph& graph, std::size_t index) {
   const auto* bias = as<BiasAdd>(graph, index);
@@ -109,20 +107,6 @@ bool fuse_conv2d_activation(Graph& graph, std::size_t index) {
   merge(graph, index, producer,
         std::make_unique<Conv2d>(conv->x(), conv->weight(), activation->y(), conv->options(),
                                  epilogue),
-        conv->label);
-  return true;
-}
-
-bool fuse_conv2d_activation_gradient(Graph& graph, std::size_t index) {
-  const auto* backward = as<ActivationBackward>(graph, index);
-  if (!backward) return false;
-  const std::size_t producer = sole_producer(graph, backward->dy(), index);
-  const auto* conv = producer == kNoOperation ? nullptr : as<Conv2dDataGradient>(graph, producer);
-  if (!conv || conv->gradient_output() != kNoValue) return false;
-  merge(graph, index, producer,
-        std::make_unique<Conv2dDataGradient>(conv->dy(), conv->weight(), backward->dx(),
-                                             conv->options(), backward->activation(),
-                                             backward->operand(), conv->winners()),
         conv->label);
   return true;
 }
@@ -244,7 +228,6 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
   repeat(graph, options.activation, fuse_conv2d_activation);
   repeat(graph, options.activation, fuse_elementwise_activation);
   repeat(graph, options.activation_gradient, fuse_activation_gradient);
-  repeat(graph, options.activation_gradient, fuse_conv2d_activation_gradient);
   repeat(graph, options.max_pool2d_gradient, fuse_max_pool2d_gradient);
   repeat(graph, options.bias_gradient, fuse_bias_gradient);
   repeat(graph, options.bias_gradient, fuse_conv2d_bias_gradient);

@@ -11,7 +11,6 @@
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/conv2d.h"
 #include "nn/ops/conv2d_variants.h"
-#include "nn/ops/gemm.h"
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/reshape.h"
 #include "nn/rewrite.h"
@@ -124,21 +123,10 @@ bool multiply_in_product(Graph& graph, ValueId gradient, std::size_t consumer,
     return multiply_in_product(graph, view->x(), producer,
                                {derivative.activation, seen_as(graph, derivative.output, shape)});
   }
-  if (const auto* gemm = as<Gemm>(graph, producer)) {
-    if (!is_plain(gemm->epilogue()) || gemm->epilogue().bias != kNoValue) return false;
-    GemmEpilogue epilogue;
-    epilogue.gradient_activation = derivative.activation;
-    epilogue.gradient_output = derivative.output;
-    replace(graph, producer,
-            std::make_unique<Gemm>(gemm->form(), gemm->a(), gemm->b(), gemm->c(), epilogue));
-    return true;
-  }
-  const auto* conv = as<Conv2dDataGradient>(graph, producer);
-  if (!conv || conv->gradient_output() != kNoValue) return false;
-  replace(graph, producer,
-          std::make_unique<Conv2dDataGradient>(conv->dy(), conv->weight(), conv->dx(),
-                                               conv->options(), derivative.activation,
-                                               derivative.output, conv->winners()));
+  std::unique_ptr<Operation> merged = with_derivative(
+      graph, *graph.operations()[producer], gradient, derivative.activation, derivative.output);
+  if (!merged) return false;
+  replace(graph, producer, std::move(merged));
   return true;
 }
 

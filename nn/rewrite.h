@@ -36,4 +36,11 @@ bool is_plain(const GemmEpilogue& epilogue);
 // Room for an activation.
 bool is_plain(const BatchNormEpilogue& epilogue);
 
+// A GEMM or a data gradient whose result, now `result`, is multiplied by the derivative of
+// `activation`, taken from `operand` of the same shape; null where `product` is another operation
+// or has no room for it.
+std::unique_ptr<Operation> with_derivative(const Graph& graph, const Operation& product,
+                                           ValueId result, const ActivationSpec& activation,
+                                           ValueId operand);
+
 }  // namespace vktrain::nn
