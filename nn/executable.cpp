@@ -63,7 +63,25 @@ runtime::Slice Executable::slice_of(const PlannedBinding& binding,
                              static_cast<std::uint64_t>(placement.size) * kWord);
   }
   if (binding.source == PlannedBinding::Source::value) return memory_of(binding.id);
-  switch (static_cast<Range>(binding.id)) {
+  return range_part(static_cast<Range>(binding.id), binding.part);
+}
+
+runtime::Slice Executable::range_part(Range range, const RangePart& part) const {
+  const runtime::Slice whole = range_slice(range);
+  if (part.elements == 0) return whole;
+  const std::int64_t stride =
+      range == Range::states ? layout_.state_size() : layout_.trainable_size();
+  const std::int64_t copies =
+      range == Range::optimizer_states
+          ? std::int64_t{plan_.options().replicas} * storage_->optimizer_slots()
+          : plan_.options().replicas;
+  const std::int64_t size = stride * (copies - 1) + part.elements;
+  return whole.part(static_cast<std::uint64_t>(part.offset) * kWord,
+                    static_cast<std::uint64_t>(size) * kWord);
+}
+
+runtime::Slice Executable::range_slice(Range range) const {
+  switch (range) {
     case Range::parameters:
       return storage_->parameters();
     case Range::gradients:
@@ -74,20 +92,17 @@ runtime::Slice Executable::slice_of(const PlannedBinding& binding,
       return storage_->optimizer_state(0);
     case Range::optimizer_state_1:
       return storage_->optimizer_state(1);
+    case Range::optimizer_states:
+      return storage_->optimizer_states();
   }
   throw std::logic_error("unknown range");
 }
 
 runtime::Slice Executable::parameter_slice(const Value& value) const {
-  const bool state = value.kind == ValueKind::state;
-  const runtime::Slice base = state                               ? storage_->states()
-                              : value.kind == ValueKind::gradient ? storage_->gradients()
-                                                                  : storage_->parameters();
-  const std::int64_t stride = state ? layout_.state_size() : layout_.trainable_size();
-  const std::int64_t own = round_up(layout_of(value.shape).size(), kAlignmentElements);
-  const std::int64_t size = stride * (plan_.options().replicas - 1) + own;
-  return base.part(static_cast<std::uint64_t>(layout_.offset(value.parameter)) * kWord,
-                   static_cast<std::uint64_t>(size) * kWord);
+  const Range range = value.kind == ValueKind::state      ? Range::states
+                      : value.kind == ValueKind::gradient ? Range::gradients
+                                                          : Range::parameters;
+  return range_part(range, part_of(layout_, value));
 }
 
 runtime::Slice Executable::memory_of(ValueId view) const {

@@ -36,6 +36,8 @@ class Executable {
 
  private:
   runtime::Slice slice_of(const PlannedBinding& binding, const PlannedOperation& operation) const;
+  runtime::Slice range_slice(Range range) const;
+  runtime::Slice range_part(Range range, const RangePart& part) const;
   runtime::Slice parameter_slice(const Value& value) const;
   runtime::Slice replica_slice(ValueId id, std::uint32_t replica) const;
   void add_operation(const PlannedOperation& operation);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "nn/fusion_max_pool2d.h"
+#include "nn/fusion_optimizer.h"
 #include "nn/ops/activation.h"
 #include "nn/ops/add.h"
 #include "nn/ops/batch_norm.h"
@@ -236,6 +237,9 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
   repeat(graph, options.max_pool2d && device, [device](Graph& g, std::size_t index) {
     return fuse_conv2d_max_pool2d(g, index, *device);
   });
+  // After the bias gradient, which the product then makes.
+  repeat(graph, options.optimizer && device,
+         [device](Graph& g, std::size_t index) { return fuse_optimizer(g, index, *device); });
 }
 
 }  // namespace vktrain::nn

@@ -48,12 +48,20 @@ std::uint32_t Lowering::replica_stride(ValueId id) const {
   return static_cast<std::uint32_t>(stride);
 }
 
-PlannedBinding Lowering::bind(ValueId id, runtime::Access access) const {
-  return {PlannedBinding::Source::value, id, access};
+RangePart part_of(const ParameterLayout& layout, const Value& value) {
+  return {.offset = layout.offset(value.parameter),
+          .elements = round_up(layout_of(value.shape).size(), kAlignmentElements)};
 }
 
-PlannedBinding Lowering::range(Range range, runtime::Access access) {
-  return {PlannedBinding::Source::range, static_cast<std::uint32_t>(range), access};
+PlannedBinding Lowering::bind(ValueId id, runtime::Access access) const {
+  return {.source = PlannedBinding::Source::value, .id = id, .access = access};
+}
+
+PlannedBinding Lowering::range(Range range, runtime::Access access, RangePart part) {
+  return {.source = PlannedBinding::Source::range,
+          .id = static_cast<std::uint32_t>(range),
+          .part = part,
+          .access = access};
 }
 
 std::uint32_t Lowering::scratch(std::int64_t elements) {
@@ -62,7 +70,7 @@ std::uint32_t Lowering::scratch(std::int64_t elements) {
 }
 
 PlannedBinding Lowering::scratch_binding(std::uint32_t number, runtime::Access access) const {
-  return {PlannedBinding::Source::scratch, number, access};
+  return {.source = PlannedBinding::Source::scratch, .id = number, .access = access};
 }
 
 std::array<std::uint32_t, 3> Lowering::groups_for(std::int64_t items,

@@ -24,12 +24,23 @@ enum class Range : std::uint32_t {
   gradients,
   states,
   optimizer_state_0,
-  optimizer_state_1
+  optimizer_state_1,
+  optimizer_states  // all slots: a part is of slot 0, and as much of the slots behind it
 };
+
+// Of each replica's range; elements, multiples of kAlignmentElements.
+struct RangePart {
+  std::int64_t offset = 0;
+  std::int64_t elements = 0;  // 0: the whole range
+};
+
+// Of a parameter, a gradient or a state.
+RangePart part_of(const ParameterLayout& layout, const Value& value);
 
 struct PlannedBinding {
   enum class Source { value, scratch, range } source = Source::value;
   std::uint32_t id = 0;  // ValueId, scratch number, or Range
+  RangePart part = {};
   runtime::Access access = runtime::Access::read;
   runtime::TexelFormat texels = runtime::TexelFormat::rgba32f;  // for kernels that read it so
 
@@ -58,9 +69,12 @@ struct PlannedDispatch {
 
 class Lowering {
  public:
+  // All that it refers to must outlive it.
   Lowering(const Graph& graph, const ParameterLayout& parameters,
            const runtime::DeviceProfile& device, std::int64_t batch, std::uint32_t replicas,
            const VariantChoices* variants = nullptr);
+  Lowering(const Graph&, ParameterLayout&&, const runtime::DeviceProfile&, std::int64_t,
+           std::uint32_t, const VariantChoices* = nullptr) = delete;
 
   const Graph& graph() const { return *graph_; }
   const runtime::DeviceProfile& device() const { return *device_; }
@@ -75,7 +89,7 @@ class Lowering {
   PlannedBinding read(ValueId id) const { return bind(id, runtime::Access::read); }
   PlannedBinding write(ValueId id) const { return bind(id, runtime::Access::write); }
   PlannedBinding read_write(ValueId id) const { return bind(id, runtime::Access::read_write); }
-  static PlannedBinding range(Range range, runtime::Access access);
+  static PlannedBinding range(Range range, runtime::Access access, RangePart part = {});
 
   // Memory for this operation alone: `elements` 4-byte words per replica. Returns its number; its
   // replica stride is `elements` rounded up to kAlignmentElements.

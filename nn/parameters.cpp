@@ -118,10 +118,28 @@ ParameterStorage::ParameterStorage(runtime::Device& device, const ParameterSet& 
   parameters_ = allocate(layout_.trainable_size(), "parameters");
   gradients_ = allocate(layout_.trainable_size(), "gradients");
   states_ = allocate(layout_.state_size(), "states");
+  const std::uint64_t slot_size = parameters_.size;
+  const bool joined = joins_slots(device.profile(), layout_, replicas, optimizer_slots);
+  if (joined) optimizer_states_ = arena_.allocate(slot_size * optimizer_slots, "optimizer state");
   for (std::uint32_t slot = 0; slot < optimizer_slots; ++slot) {
     optimizer_state_.push_back(
-        allocate(layout_.trainable_size(), fmt::format("optimizer state {}", slot)));
+        joined ? optimizer_states_.part(slot_size * slot, slot_size)
+               : arena_.allocate(slot_size, fmt::format("optimizer state {}", slot)));
   }
+}
+
+bool ParameterStorage::joins_slots(const runtime::DeviceProfile& device,
+                                   const ParameterLayout& layout, std::uint32_t replicas,
+                                   std::uint32_t slots) {
+  const std::uint64_t bytes = bytes_of(layout.trainable_size()) * replicas * slots;
+  return bytes > 0 && bytes <= std::min(device.max_storage_range, device.max_allocation);
+}
+
+runtime::Slice ParameterStorage::optimizer_states() const {
+  if (!optimizer_states_.buffer) {
+    throw std::logic_error("parameter storage: the slots of optimizer state are not joined");
+  }
+  return optimizer_states_;
 }
 
 runtime::Slice ParameterStorage::range_of(std::size_t index, std::uint32_t replica,

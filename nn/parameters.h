@@ -63,7 +63,8 @@ class ParameterLayout {
   std::int64_t penalised_size_ = 0;
 };
 
-// Ranges on the device, each [replicas][range size].
+// Ranges on the device, each [replicas][range size]. The slots of optimizer state lie one behind
+// the other where the device binds them at once.
 class ParameterStorage {
  public:
   // `optimizer_slots`: state values per parameter that the optimizer keeps (Adam: 2). The set must
@@ -82,6 +83,11 @@ class ParameterStorage {
   runtime::Slice gradients() const { return gradients_; }
   runtime::Slice states() const { return states_; }
   runtime::Slice optimizer_state(std::uint32_t slot) const { return optimizer_state_.at(slot); }
+  // All slots, one behind the other; throws std::logic_error unless `joins_slots`.
+  runtime::Slice optimizer_states() const;
+  // Whether the device binds all slots of such a storage at once.
+  static bool joins_slots(const runtime::DeviceProfile& device, const ParameterLayout& layout,
+                          std::uint32_t replicas, std::uint32_t slots);
 
   // Values of one member of one replica, row-major without padding. A wrong number of values throws
   // Error; a member, replica or slot that does not exist throws std::invalid_argument or
@@ -114,6 +120,7 @@ class ParameterStorage {
   runtime::Arena arena_;
   runtime::Slice parameters_, gradients_, states_;
   std::vector<runtime::Slice> optimizer_state_;
+  runtime::Slice optimizer_states_;  // without a buffer where the slots have buffers of their own
 };
 
 }  // namespace vktrain::nn

@@ -1,12 +1,5 @@
-// Adagrad; formula in nn/optimizers/adagrad.h. slot0: accumulator.
+// Adagrad, for the whole range of parameters or a part of it; see optimizer.glsl.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "optimizer.glsl"
-
-vec4 updated(uint index, vec4 weight, vec4 gradient) {
-    float learning_rate = entry.x;
-    vec4 g = gradient + hyper.weight_decay * weight;
-    vec4 accumulator = load_slot0(index) + g * g;
-    slot0[index] = accumulator;
-    return weight - learning_rate * g / (sqrt(accumulator) + hyper.epsilon);
-}
+#include "adagrad.glsl"

@@ -6,16 +6,11 @@
 //
 // Rows are row_stride elements apart, always a multiple of 4. All strides below are in vec4.
 // z = replica * splits + split; with splits > 1 every split writes its partial product to C as
-// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce. Kernels that read their
-// operands as texels define TEXELS before, for the output of an activation.
-#include "texels.glsl"
+// [split][M rows of C, then M bias gradients], to be summed by gemm_reduce. What becomes of a result
+// stands in gemm_epilogue.glsl.
 
 layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
 layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };
-layout(set = 0, binding = 2, std430) buffer C { vec4 c[]; };
-layout(set = 0, binding = 3, std430) readonly buffer Bias { vec4 bias[]; };
-READ_VEC4(4, activation_output)
-layout(set = 0, binding = 5, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 
 layout(push_constant, std430) uniform Push {
     uint m;
@@ -41,11 +36,13 @@ layout(push_constant, std430) uniform Push {
     // power of two.
     float a_scale;
     float a_unscale;
+    // Where the product is the gradient of weights that it updates (gemm_update.glsl): between
+    // replicas, in entries and in blocks.
+    uint table_stride;
+    uint hyperparameter_stride;
+    uint slot_stride;  // vec4 between two slots of the optimizer's state
 } p;
 
-layout(constant_id = 1) const uint ADD_BIAS = 0;
-layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
-layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by the derivative
 layout(constant_id = 4) const uint MIXED = 0;  // operands are rounded to half floats
 #include "half.glsl"
 
@@ -62,36 +59,4 @@ vec4 operand_b(vec4 value) { return operand(value, 1.0); }
 // Of four values, the first of which has number `first`, those before number `end`; else 0.
 vec4 keep_below(vec4 value, uint first, uint end) {
     return mix(vec4(0.0), value, lessThan(first + uvec4(0, 1, 2, 3), uvec4(end)));
-}
-
-// Of four columns; those past N get some column's.
-vec4 load_bias(uint column4) {
-    if (ADD_BIAS == 0) return vec4(0.0);
-    return bias[replica_number * p.bias_replica + min(column4, (p.n + 3) / 4 - 1)];
-}
-
-// Writes four columns of a row, `added` being their bias; columns past N become 0, so that padding
-// stays finite (and zero in parameters).
-void store(uint row, uint column4, vec4 value, vec4 added) {
-    if (row >= p.m || column4 * 4 >= p.n) return;
-    if (MIXED != 0) value *= p.a_unscale;
-    if (ADD_BIAS != 0) value += added;
-    value = activate(ACTIVATION, value, p.alpha);
-    if (ACTIVATION_GRADIENT != 0) {
-        vec4 y = load_activation_output(replica_number * p.output_replica + row * p.c_stride +
-                                        column4);
-        value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
-    }
-    value = keep_below(value, column4 * 4, p.n);
-    c[c_base + row * p.c_stride + column4] = value;
-}
-
-// Writes the gradient of bias elements 4 row4 to 4 row4 + 3, behind the partial product where K is
-// split. The padding up to a whole vec4 becomes 0.
-void store_bias_gradient(uint row4, vec4 value) {
-    if (row4 * 4 >= p.m) return;
-    if (MIXED != 0) value *= p.a_unscale;
-    uint base = replica_number * p.bias_gradient_replica;
-    if (p.splits > 1) base += split_number * p.split_stride + p.m * p.c_stride;
-    bias_gradient[base + row4] = keep_below(value, row4 * 4, p.m);
 }

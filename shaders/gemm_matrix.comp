@@ -13,6 +13,7 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
+#include "gemm_epilogue.glsl"
 
 layout(constant_id = 5) const uint TRANSPOSE_A = 0;  // A is [K, M]
 layout(constant_id = 6) const uint TRANSPOSE_B = 0;  // B is [N, K]

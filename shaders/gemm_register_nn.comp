@@ -5,6 +5,7 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
+#include "gemm_epilogue.glsl"
 #include "gemm_register.glsl"
 
 void main() {

@@ -5,6 +5,7 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
+#include "gemm_epilogue.glsl"
 #include "gemm_register.glsl"
 
 uint b_row(uint column) { return replica_number * p.b_replica + min(column, p.n - 1) * p.b_stride; }

@@ -6,6 +6,7 @@
 #include "common.glsl"
 #include "activation.glsl"
 #include "gemm.glsl"
+#include "gemm_epilogue.glsl"
 #include "gemm_register.glsl"
 
 const uint ROWS4 = ROWS / 4;

@@ -35,6 +35,7 @@ void clear_sums() {
 }
 
 void store_sums() {
+    prepare_store();
     vec4 bias_left = load_bias(first_own4());
     vec4 bias_right = load_bias(first_own4() + 1);
     [[unroll]] for (uint i = 0; i < ROWS; ++i) {

@@ -5,6 +5,7 @@
 #include "activation.glsl"
 #define TEXELS
 #include "gemm.glsl"
+#include "gemm_epilogue.glsl"
 #include "gemm_shuffle.glsl"
 
 void main() {

@@ -7,6 +7,7 @@
 #include "activation.glsl"
 #define TEXELS
 #include "gemm.glsl"
+#include "gemm_epilogue.glsl"
 #include "gemm_shuffle.glsl"
 
 layout(constant_id = 6) const bool TRANSPOSED = false;

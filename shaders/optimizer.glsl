@@ -1,52 +1,20 @@
-// What all optimizers share: bindings, the step's numbers, the walk over one replica's parameter
-// range as vec4, and the L1 and L2 penalties. Each .comp defines updated(), one vec4's update.
+// What all optimizers share: the walk over a part of one replica's range of parameters as vec4, and the
+// L1 and L2 penalties. Each .comp defines updated(), one vec4's update.
 //
 // Ranges are [replicas][range size]; padding holds weight 0 and gradient 0, which every optimizer
-// keeps at 0. Optional bindings that a variant does not use are bound to the parameters. With TEXELS
-// what is read of the ranges is read as texels (nn/lowering.h: reads_texels).
+// keeps at 0. The penalties' partials, where a variant has none, are bound to the parameters.
 
 #include "common.glsl"
-#include "step_state.glsl"
-#include "texels.glsl"
+#include "optimizer_values.glsl"
 
-layout(constant_id = 1) const bool PENALTIES = false;
+layout(constant_id = 4) const bool PENALTIES = false;
 
-layout(std430, set = 0, binding = 0) buffer Parameters { vec4 parameters[]; };
-layout(std430, set = 0, binding = 2) readonly buffer State { StepState step_state; };
-layout(std430, set = 0, binding = 5) buffer Partials { float penalty_partials[]; };
-layout(std430, set = 0, binding = 6) buffer Slot0 { vec4 slot0[]; };
-layout(std430, set = 0, binding = 7) buffer Slot1 { vec4 slot1[]; };
-
-READ_VEC4(1, gradients)
-
-// An invocation alone reads and writes its vec4, and reads them before: both ways to read are right.
-#ifdef TEXELS
-layout(set = 0, binding = 8) uniform samplerBuffer parameter_texels;
-layout(set = 0, binding = 11) uniform samplerBuffer table_texels;
-layout(set = 0, binding = 12) uniform samplerBuffer hyper_texels;
-layout(set = 0, binding = 14) uniform samplerBuffer slot0_texels;
-layout(set = 0, binding = 15) uniform samplerBuffer slot1_texels;
-vec4 load_parameters(uint i) { return texelFetch(parameter_texels, int(i)); }
-vec4 load_slot0(uint i) { return texelFetch(slot0_texels, int(i)); }
-vec4 load_slot1(uint i) { return texelFetch(slot1_texels, int(i)); }
-StepTableEntry load_entry(uint i) { return texelFetch(table_texels, int(i)); }
-Hyperparameters load_hyper(uint i) {
-    int first = int(i * HYPERPARAMETER_TEXELS);
-    return of_texels(texelFetch(hyper_texels, first), texelFetch(hyper_texels, first + 1),
-                     texelFetch(hyper_texels, first + 2));
-}
-#else
-layout(std430, set = 0, binding = 3) readonly buffer Table { StepTableEntry step_table[]; };
-layout(std430, set = 0, binding = 4) readonly buffer Hyper { Hyperparameters hyperparameters[]; };
-vec4 load_parameters(uint i) { return parameters[i]; }
-vec4 load_slot0(uint i) { return slot0[i]; }
-vec4 load_slot1(uint i) { return slot1[i]; }
-StepTableEntry load_entry(uint i) { return step_table[i]; }
-Hyperparameters load_hyper(uint i) { return hyperparameters[i]; }
-#endif
+READ_VEC4(0, gradients)
+layout(std430, set = 0, binding = 1) buffer Partials { float penalty_partials[]; };
 
 layout(push_constant) uniform Push {
-    uint vectors;                // vec4s of one replica's range
+    uint vectors;                // vec4s of one replica's part of the range
+    uint range_vectors;          // between replicas
     uint penalised_vectors;      // the first of them that carry penalties
     uint vectors_per_invocation;
     uint table_stride;           // between replicas, in entries
@@ -54,9 +22,6 @@ layout(push_constant) uniform Push {
     uint partials;               // workgroups that write a partial penalty
     uint partials_stride;        // between replicas, in floats
 } push;
-
-StepTableEntry entry;  // x: learning rate, y: 1 - beta1^t, z: sqrt(1 - beta2^t)
-Hyperparameters hyper;
 
 shared float penalties[gl_WorkGroupSize.x];
 
@@ -76,9 +41,8 @@ void write_penalty(float penalty) {
 }
 
 void main() {
-    entry = load_entry(replica() * push.table_stride + step_state.step_in_epoch);
-    hyper = load_hyper(replica() * push.hyperparameter_stride);
-    uint base = replica() * push.vectors;
+    read_step(replica(), push.table_stride, push.hyperparameter_stride);
+    uint base = replica() * push.range_vectors;
     uint first = group_index() * gl_WorkGroupSize.x * push.vectors_per_invocation +
                  gl_LocalInvocationID.x;
     vec4 penalty = vec4(0.0);

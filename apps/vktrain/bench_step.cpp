@@ -142,8 +142,42 @@ void train_until_finished(nn::Trainer& trainer, nn::TrainObserver& observer) {
   }
 }
 
+std::vector<nn::Experiment> replicas_of_case(const StepCase& c) {
+  std::vector<nn::Experiment> replicas(static_cast<std::size_t>(c.replicas), c.experiment);
+  for (std::size_t i = 0; i < replicas.size(); ++i) replicas[i].training.seed += i;
+  return replicas;
+}
+
+struct StepImages {
+  nn::ImageSet train, test;
+};
+
+std::vector<runtime::DispatchTiming> profiled(BenchSession& session, const StepCase& c,
+                                              const StepImages& images,
+                                              nn::TrainerOptions options) {
+  options.profile = true;
+  nn::Trainer trainer(session.device(), replicas_of_case(c), images.train, images.test, options);
+  StepCounter counter(kProfiledSteps);
+  train_until_finished(trainer, counter);
+  return trainer.timings();
+}
+
 bool is_product(const runtime::DispatchTiming& timing) {
   return timing.kernel.starts_with("gemm") || timing.kernel.starts_with("conv2d");
+}
+
+// Of weights by the product that makes their gradient (nn/optimizers/gemm_update.h).
+bool is_update(const runtime::DispatchTiming& timing) {
+  return timing.kernel.starts_with("gemm_update_");
+}
+
+template <class Predicate>
+double seconds_of(std::span<const runtime::DispatchTiming> timings, Predicate counts) {
+  double sum = 0;
+  for (const runtime::DispatchTiming& timing : timings) {
+    if (counts(timing)) sum += timing.seconds;
+  }
+  return sum;
 }
 
 struct StepProfile {
@@ -151,40 +185,34 @@ struct StepProfile {
   double flops = 0;          // of one step
 };
 
-StepProfile profile_of(const nn::Trainer& trainer) {
-  double all = 0, products = 0;
+// A product that updates weights counts as it is without: from steps where the optimizer does that.
+StepProfile profile_of(BenchSession& session, const StepCase& c, const StepImages& images,
+                       const nn::TrainerOptions& options) {
+  const auto timings = profiled(session, c, images, options);
+  const double all = seconds_of(timings, [](const auto&) { return true; });
+  double products = seconds_of(timings, is_product);
+  if (std::ranges::any_of(timings, is_update)) {
+    nn::TrainerOptions apart = options;
+    apart.fusion.optimizer = false;
+    products = seconds_of(profiled(session, c, images, apart), is_product);
+  }
   StepProfile profile;
-  for (const runtime::DispatchTiming& timing : trainer.timings()) {
-    all += timing.seconds;
-    if (is_product(timing)) products += timing.seconds;
+  profile.product_share = all > 0 ? 100 * products / all : std::numeric_limits<double>::quiet_NaN();
+  for (const runtime::DispatchTiming& timing : timings) {
     if (timing.calls > 0) profile.flops += timing.flops / static_cast<double>(timing.calls);
   }
-  profile.product_share = all > 0 ? 100 * products / all : std::numeric_limits<double>::quiet_NaN();
   return profile;
-}
-
-std::vector<nn::Experiment> replicas_of_case(const StepCase& c) {
-  std::vector<nn::Experiment> replicas(static_cast<std::size_t>(c.replicas), c.experiment);
-  for (std::size_t i = 0; i < replicas.size(); ++i) replicas[i].training.seed += i;
-  return replicas;
 }
 
 void bench_step_case(BenchSession& session, const StepCase& c) {
   const std::int64_t batch = c.experiment.training.batch_size;
-  const nn::ImageSet images = random_images(c.experiment, images_of_epoch(batch));
-  const nn::ImageSet test = random_images(c.experiment, 10);
+  const StepImages images = {random_images(c.experiment, images_of_epoch(batch)),
+                             random_images(c.experiment, 10)};
   StepProfile profile;
   nn::TrainerOptions options;
   options.tuner = session.tuner();
-  if (session.device().profile().timestamps) {
-    nn::TrainerOptions profiling = options;
-    profiling.profile = true;
-    nn::Trainer profiled(session.device(), replicas_of_case(c), images, test, profiling);
-    StepCounter counter(kProfiledSteps);
-    train_until_finished(profiled, counter);
-    profile = profile_of(profiled);
-  }
-  nn::Trainer trainer(session.device(), replicas_of_case(c), images, test, options);
+  if (session.device().profile().timestamps) profile = profile_of(session, c, images, options);
+  nn::Trainer trainer(session.device(), replicas_of_case(c), images.train, images.test, options);
   StepClock clock(session.measure_options());
   train_until_finished(trainer, clock);
   const double seconds = nn::spread_of(clock.result().wall).median;

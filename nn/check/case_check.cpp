@@ -9,14 +9,17 @@
 
 #include "nn/check/comparison.h"
 #include "nn/ops/activation.h"
+#include "nn/optimizers/gemm_update.h"
 
 namespace vktrain::nn {
 namespace {
 
 std::string row_name(const Operation& operation, std::span<const VariantQuestion> questions) {
-  if (!questions.empty()) return questions.front().family;
   std::string name(operation.kind());
   std::replace(name.begin(), name.end(), '_', ' ');
+  // Asks about its product, but has kernels of its own.
+  if (dynamic_cast<const GemmUpdate*>(&operation)) return name;
+  if (!questions.empty()) return questions.front().family;
   if (const auto* forward = dynamic_cast<const ActivationForward*>(&operation)) {
     return fmt::format("{} {}", name, to_string(forward->activation().kind));
   }
@@ -33,7 +36,8 @@ struct Lowered {
 
 Lowered lower(const Operation& operation, const CaseGraph& ops, std::int64_t batch,
               const runtime::DeviceProfile& profile, const VariantChoices* choices = nullptr) {
-  Lowering lowering(ops.graph, ParameterLayout(ops.parameters), profile, batch, 1, choices);
+  const ParameterLayout layout(ops.parameters);
+  Lowering lowering(ops.graph, layout, profile, batch, 1, choices);
   operation.lower(lowering);
   return {lowering.take_dispatches(), lowering.take_questions()};
 }
@@ -86,6 +90,10 @@ void leave_out_case(CheckRow& row) {
   if (row.cases == 0) row.why = "a last resort of the tuner; --all-kernels runs it here";
 }
 
+std::size_t candidates_of(const CatalogueCase& c, const Asked& asked) {
+  return c.own_kernels ? 1 : asked.candidates.size();
+}
+
 bool counts_for_other(const Asked& asked, const CheckRow& row) {
   return !asked.questions.empty() && row.cases < kCasesOfOthers;
 }
@@ -99,7 +107,7 @@ CaseCheck::CaseCheck(const runtime::DeviceProfile& own, const CheckOptions& opti
       asked_(ask(ops_, c.operation.batch, profile_)) {
   if (other) ops_.plan_for = profile_;
   std::size_t rounds = 0;
-  for (const Asked& asked : asked_) rounds = std::max(rounds, asked.candidates.size());
+  for (const Asked& asked : asked_) rounds = std::max(rounds, candidates_of(c, asked));
   for (std::size_t round = 0; round < rounds; ++round) plan_round(round, options, planned);
 }
 
@@ -119,7 +127,7 @@ void CaseCheck::run(runtime::Device& device, OperationRows& results) {
 void CaseCheck::plan_round(std::size_t round, const CheckOptions& options, OperationRows& planned) {
   Fresh& fresh = rounds_.emplace_back();
   for (const Asked& asked : asked_) {
-    if (round >= asked.candidates.size()) continue;
+    if (round >= candidates_of(*case_, asked)) continue;
     CheckRow& row = planned.at(asked.name, asked.candidates[round]);
     const bool needed = other_ ? counts_for_other(asked, row)
                                : counts(profile_, asked, round, options.all_kernels, row);

@@ -13,7 +13,9 @@ namespace vktrain::nn {
 struct CatalogueCase {
   std::string name;  // "65 x 33 -> 17, tanh, fused"
   OperationCase operation;
-  bool own_kernels = false;  // rewritten for the device's own: not for those of other devices
+  // Rewritten for the device's own kernels: not for those of other devices, and by the proposals
+  // alone, as their alternatives have cases of their own.
+  bool own_kernels = false;
 };
 
 // One replica each. The same seed gives the same inputs everywhere but for the last bit of what
@@ -26,6 +28,7 @@ std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed,
 std::vector<CatalogueCase> product_catalogue(std::uint64_t seed,  // GEMM and convolution
                                              const runtime::DeviceProfile& device);
 std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed);  // other layers
-std::vector<CatalogueCase> step_catalogue(std::uint64_t seed);   // batch, loss, optimizers, ...
+std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,    // batch, loss, optimizers, ...
+                                          const runtime::DeviceProfile& device);
 
 }  // namespace vktrain::nn

@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "nn/check/catalogue.h"
+#include "nn/fusion.h"
 #include "nn/ops/clip_gradients.h"
 #include "nn/ops/confusion_matrix.h"
 #include "nn/ops/end_step.h"
 #include "nn/ops/gather_batch.h"
+#include "nn/ops/gemm.h"
+#include "nn/ops/gemm_variants.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "nn/optimizers/optimizer.h"
 
@@ -176,6 +179,36 @@ CatalogueCase optimizer_case(const OptimizerConfig& config, std::string_view wha
   return c;
 }
 
+// The update of a layer's weights by the product that makes their gradient, where the device has
+// kernels for it; of small integers, as Adam's first step amplifies a rounding that makes a
+// gradient of 0.
+CatalogueCase merged_update_case(const OptimizerConfig& config, std::string name,
+                                 const runtime::DeviceProfile& device, std::uint64_t seed) {
+  CatalogueCase c = optimizer_case(config, name, seed);
+  c.operation.build_whole = [build = c.operation.build_whole](Graph& graph) {
+    constexpr std::int64_t kOutputs = 100, kInputs = 165;
+    const ValueId weight =
+        graph.add_parameter({.name = "large.weight", .shape = {kOutputs, kInputs}});
+    const ValueId bias = graph.add_parameter({.name = "large.bias", .shape = {kOutputs}});
+    const ValueId dy = graph.add_external("dy", {kBatch, kOutputs}, DType::f32, false);
+    const ValueId x = graph.add_external("x", {kBatch, kInputs}, DType::f32, false);
+    GemmEpilogue epilogue;
+    epilogue.column_sum = graph.gradient_slot(bias);
+    graph.add(std::make_unique<Gemm>(GemmForm::tn, dy, x, graph.gradient_slot(weight), epilogue));
+    build(graph);
+  };
+  c.operation.fill = [fill = c.operation.fill](const Value& value, std::size_t count,
+                                               std::uint32_t replica, PhiloxRng& rng) {
+    if (value.name != "dy" && value.name != "x") return fill(value, count, replica, rng);
+    std::vector<float> values(count);
+    for (float& v : values) v = static_cast<float>(rng.below(5)) - 2;
+    return std::optional(words_of(values));
+  };
+  c.operation.rewrite = [device](Graph& graph) { fuse(graph, {}, &device); };
+  c.own_kernels = true;
+  return c;
+}
+
 OptimizerConfig optimizer(OptimizerKind kind, OptimizerDefinition definition, double rate) {
   OptimizerConfig config = default_optimizer(kind, definition);
   config.learning_rate = rate;
@@ -213,7 +246,8 @@ void add_optimizers(Cases& all, std::uint64_t seed) {
 
 }  // namespace
 
-std::vector<CatalogueCase> step_catalogue(std::uint64_t seed) {
+std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,
+                                          const runtime::DeviceProfile& device) {
   Cases all;
   seed += 6000;
   for (const auto& [batch, classes] :
@@ -234,6 +268,11 @@ std::vector<CatalogueCase> step_catalogue(std::uint64_t seed) {
   }
   all.push_back(clip_case({.value = 0.7, .norm = 2}, ++seed));
   add_optimizers(all, seed + 100);
+  if (gemm_can_shuffle(device)) {
+    all.push_back(
+        merged_update_case(optimizer(OptimizerKind::adam, OptimizerDefinition::pytorch, 0.02),
+                           "adam, in the product", device, seed + 200));
+  }
   return all;
 }
 

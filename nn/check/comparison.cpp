@@ -33,7 +33,7 @@ double ulp_of_error(double error, double reference, const Tolerance& tolerance) 
 bool holds_float(const Operation& operation, const Value& value, std::size_t word) {
   if (value.dtype == DType::f32) return true;
   if (value.name == "metrics") return word % 4 != 1;
-  return value.name == "hyperparameters" && dynamic_cast<const OptimizerOperation*>(&operation);
+  return value.name == "hyperparameters" && updates_weights(operation);
 }
 
 std::vector<double> to_doubles(const Operation& operation, const Value& value,
@@ -167,7 +167,7 @@ std::vector<OutputComparison> compare_operations(
       result.push_back(
           {operation.get(), id, 0, compare_values(memory[id], values, dtype, *tolerance)});
     }
-    if (!dynamic_cast<const OptimizerOperation*>(operation.get())) continue;
+    if (!updates_weights(*operation)) continue;
     std::ranges::move(compare_optimizer_state(*operation, ops, run, replica, memory),
                       std::back_inserter(result));
   }

@@ -13,6 +13,7 @@
 #include "nn/ops/gemm.h"
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/softmax_cross_entropy.h"
+#include "nn/optimizers/gemm_update.h"
 #include "nn/optimizers/optimizer_operation.h"
 #include "nn/reference/batch_norm.h"
 
@@ -83,12 +84,16 @@ Tolerance of_backward(const ActivationBackward& backward, const ReferenceMemory&
           .absolute = 4 * scale};
 }
 
+// Over A's rows.
+Tolerance of_column_sum(ValueId a, const ReferenceMemory& memory) {
+  const auto k = static_cast<double>(memory.shape(a)[0]);
+  return {.relative = 8, .absolute = 4 * std::sqrt(k) * largest(memory[a])};
+}
+
 Tolerance of_gemm(const Gemm& gemm, ValueId output, const ReferenceMemory& memory) {
   const Shape a = memory.shape(gemm.a());
   const auto k = static_cast<double>(gemm.form() == GemmForm::tn ? a[0] : a.elements_per_row());
-  if (output == gemm.epilogue().column_sum) {
-    return {.relative = 8, .absolute = 4 * std::sqrt(k) * largest(memory[gemm.a()])};
-  }
+  if (output == gemm.epilogue().column_sum) return of_column_sum(gemm.a(), memory);
   double term = largest(memory[gemm.a()]) * largest(memory[gemm.b()]);
   if (gemm.epilogue().bias != kNoValue) term += largest(memory[gemm.epilogue().bias]);
   return sum_of_products(k, term, gemm.epilogue().activation);
@@ -199,7 +204,11 @@ Tolerance of_cross_entropy(const SoftmaxCrossEntropy& loss, ValueId output,
 
 // Terms of an update are as large as the weights are or become; square roots and quotients take
 // 2.5 units each. State decays from terms as large as its own largest value.
-Tolerance of_update(ValueId output, const ReferenceMemory& memory) {
+Tolerance of_update(const Operation& operation, ValueId output, const ReferenceMemory& memory) {
+  const auto* merged = dynamic_cast<const GemmUpdate*>(&operation);
+  if (merged && output == merged->bias_gradient()) {
+    return of_column_sum(merged->dy(), memory);
+  }
   return {.relative = 34, .absolute = 34 * std::max(0.5, largest(memory[output]))};
 }
 
@@ -280,9 +289,14 @@ Tolerance tolerance_of(const Operation& operation, ValueId output, const Referen
   // (byte / 255 - mean) / std: scale, shift and result are rounded, each at this magnitude.
   if (kind == "gather_batch") return {.relative = 5, .absolute = 5 * largest(memory[output])};
   if (kind == "clip_gradients") return {.relative = 17};
-  if (dynamic_cast<const OptimizerOperation*>(&operation)) return of_update(output, memory);
+  if (updates_weights(operation)) return of_update(operation, output, memory);
   if (const auto found = of_product(operation, output, memory)) return *found;
   return of_norm_or_pool(operation, output, memory).value_or(Tolerance{});
+}
+
+bool updates_weights(const Operation& operation) {
+  return dynamic_cast<const OptimizerOperation*>(&operation) ||
+         dynamic_cast<const GemmUpdate*>(&operation);
 }
 
 }  // namespace vktrain::nn

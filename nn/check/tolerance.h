@@ -26,6 +26,9 @@ struct Tolerance {
 // Of one output of an operation whose operands are in `memory`. Integers must be equal.
 Tolerance tolerance_of(const Operation& operation, ValueId output, const ReferenceMemory& memory);
 
+// An optimizer's, or a product's that updates its weights.
+bool updates_weights(const Operation& operation);
+
 double largest(const std::vector<double>& values);  // largest magnitude
 
 }  // namespace vktrain::nn

@@ -10,7 +10,6 @@
 
 namespace vktrain::nn {
 
-struct GemmSizes;
 struct GemmVariant;
 struct SplitEpilogue;
 struct SplitSum;
@@ -49,8 +48,8 @@ class Gemm : public Operation {
   const GemmEpilogue& epilogue() const { return epilogue_; }
 
  private:
-  void lower_product(Lowering& lowering, const GemmSizes& sizes, const GemmVariant& variant,
-                     const SplitSum& sum, const SplitEpilogue& epilogue) const;
+  void lower_product(Lowering& lowering, const GemmVariant& variant, const SplitSum& sum,
+                     const SplitEpilogue& epilogue) const;
 
   GemmForm form_;
   GemmEpilogue epilogue_;

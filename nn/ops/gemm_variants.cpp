@@ -79,11 +79,6 @@ GemmVariant transposed_variant(const GemmSizes& sizes, std::int64_t columns,
   return variant;
 }
 
-// A subgroup is a workgroup.
-bool can_shuffle(const runtime::DeviceProfile& device) {
-  return reads_texels(device) && device.subgroup_shuffle && device.subgroup_size == kShuffleLanes;
-}
-
 // The larger tile does more per load and wastes more where it reaches past the matrix; the cost is
 // that of a row of C on lavapipe 22.3 in tiles that reach nowhere past it, the mean of the three
 // forms. The best three are for the tuner to choose from; the others are its last resort, and have
@@ -283,7 +278,7 @@ std::vector<GemmVariant> matrix_variants(const GemmSizes& sizes,
 std::vector<GemmVariant> f32_candidates(GemmForm form, const GemmSizes& sizes,
                                         const runtime::DeviceProfile& device) {
   if (device.kind != runtime::DeviceKind::cpu) return tiled_variants(sizes, device);
-  if (can_shuffle(device)) {
+  if (gemm_can_shuffle(device)) {
     std::vector<GemmVariant> variants = shuffle_variants(form, sizes, device);
     // Two to seven times as slow there: it would only take the tuner's time.
     variants.push_back(register_variant(form, sizes, device));
@@ -295,6 +290,10 @@ std::vector<GemmVariant> f32_candidates(GemmForm form, const GemmSizes& sizes,
 }
 
 }  // namespace
+
+bool gemm_can_shuffle(const runtime::DeviceProfile& device) {
+  return reads_texels(device) && device.subgroup_shuffle && device.subgroup_size == kShuffleLanes;
+}
 
 std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device,

@@ -45,6 +45,9 @@ std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device,
                                          Precision precision = Precision::f32);
 
+// Whether the device has "shuffle" kernels: its subgroup is a workgroup of 8 lanes.
+bool gemm_can_shuffle(const runtime::DeviceProfile& device);
+
 // Values of the specialization constants; entries 1 to 4 (epilogue, precision) are 0 for the
 // caller to set.
 std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm form);

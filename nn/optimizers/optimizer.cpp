@@ -56,7 +56,10 @@ std::vector<ValueId> trainable_values(Graph& graph) {
   return values;
 }
 
-std::unique_ptr<Operation> make_optimizer(const OptimizerConfig& config, OptimizerValues values) {
+}  // namespace
+
+std::unique_ptr<OptimizerOperation> make_optimizer(const OptimizerConfig& config,
+                                                   OptimizerValues values) {
   switch (config.kind) {
     case OptimizerKind::sgd:
       return std::make_unique<Sgd>(config, std::move(values));
@@ -70,8 +73,6 @@ std::unique_ptr<Operation> make_optimizer(const OptimizerConfig& config, Optimiz
   }
   throw std::invalid_argument("optimizer: unknown kind");
 }
-
-}  // namespace
 
 OptimizerConfig default_optimizer(OptimizerKind kind, OptimizerDefinition definition) {
   const bool keras = definition == OptimizerDefinition::keras;

@@ -1,13 +1,12 @@
 // The dispatch and the reference loop of all optimizers; see optimizer_operation.h.
 #include "nn/optimizers/optimizer_operation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <stdexcept>
 
-#include "nn/lowering.h"
 #include "nn/reference/reference_memory.h"
-#include "runtime/kernel.h"
 
 namespace vktrain::nn {
 
@@ -20,6 +19,7 @@ constexpr std::int64_t kWeightsPerGroup = std::int64_t{4} * kWorkgroupSize * kVe
 // Push-constant block of shaders/optimizer.glsl.
 struct Push {
   std::uint32_t vectors;
+  std::uint32_t range_vectors;
   std::uint32_t penalised_vectors;
   std::uint32_t vectors_per_invocation;
   std::uint32_t table_stride;
@@ -77,52 +77,99 @@ OptimizerOperation::OptimizerOperation(const OptimizerConfig& config, OptimizerV
       values_(std::move(values)) {}
 
 void OptimizerOperation::lower(Lowering& lowering) const {
+  const std::vector<RangePart> all = parts(lowering);
+  if (values_.penalty_partials != kNoValue) {
+    const ParameterLayout& layout = lowering.parameters();
+    // Partials belong to places in the whole range.
+    const bool whole = all.size() == 1 && all[0].elements == layout.trainable_size();
+    if (!whole || lowering.layout(values_.penalty_partials).columns != penalty_groups(layout)) {
+      throw std::logic_error("optimizer: parameters were declared after it was added to the graph");
+    }
+  }
+  for (const RangePart& part : all) lower_part(lowering, part);
+}
+
+// Neighbours in the range go together.
+std::vector<RangePart> OptimizerOperation::parts(const Lowering& lowering) const {
+  std::vector<RangePart> parts;
+  for (const ValueId parameter : values_.parameters) {
+    parts.push_back(part_of(lowering.parameters(), lowering.graph().value(parameter)));
+  }
+  std::ranges::sort(parts, {}, &RangePart::offset);
+  std::vector<RangePart> joined;
+  for (const RangePart& part : parts) {
+    if (!joined.empty() && joined.back().offset + joined.back().elements == part.offset) {
+      joined.back().elements += part.elements;
+    } else {
+      joined.push_back(part);
+    }
+  }
+  return joined;
+}
+
+std::array<std::uint32_t, 3> OptimizerOperation::constants() const {
+  std::array<std::uint32_t, 3> constants{};
+  std::ranges::copy(variant(), constants.begin());
+  return constants;
+}
+
+std::array<PlannedBinding, 4> OptimizerOperation::bindings(const Lowering& lowering,
+                                                           RangePart part) const {
+  return {Lowering::range(Range::parameters, runtime::Access::read_write, part),
+          lowering.read(values_.step.table), lowering.read(values_.step.hyperparameters),
+          lowering.read(values_.step.state)};
+}
+
+std::uint32_t OptimizerOperation::table_stride(const Lowering& lowering) const {
+  return lowering.replica_stride(values_.step.table) / 4;
+}
+
+std::uint32_t OptimizerOperation::hyperparameter_stride(const Lowering& lowering) const {
+  return lowering.replica_stride(values_.step.hyperparameters) /
+         std::uint32_t{sizeof(Hyperparameters) / 4};
+}
+
+double OptimizerOperation::flops_of(std::int64_t weights) const {
+  return static_cast<double>(weights) * flops_per_weight();
+}
+
+double OptimizerOperation::bytes_of(std::int64_t weights) const {
+  return nn::bytes_of(weights * (2 + 2 * std::int64_t{slots()}));
+}
+
+void OptimizerOperation::lower_part(Lowering& lowering, RangePart part) const {
   using runtime::Access;
   const ParameterLayout& layout = lowering.parameters();
   const bool penalties = values_.penalty_partials != kNoValue;
-  if (penalties && lowering.layout(values_.penalty_partials).columns != penalty_groups(layout)) {
-    throw std::logic_error("optimizer: parameters were declared after it was added to the graph");
-  }
-  const std::uint32_t slots = optimizer_slots(config_);
-  const PlannedBinding parameters = Lowering::range(Range::parameters, Access::read_write);
-  const auto slot = [&](std::uint32_t number, Range range) {
-    return number < slots ? Lowering::range(range, Access::read_write) : parameters;
-  };
-
   PlannedDispatch dispatch;
   dispatch.label = std::string(kind());
-  dispatch.shader = std::string(shader());
-  // Adam, the usual one, has a kernel for it.
-  const std::string texels = by_texels(lowering.device(), shader());
-  if (runtime::has_shader(texels)) dispatch.shader = texels;
-  dispatch.constants = {kWorkgroupSize, penalties};
-  for (const std::uint32_t constant : variant()) dispatch.constants.push_back(constant);
-  // A binding that the variant does not use still needs a buffer: the parameters, whose access is
+  dispatch.shader = by_texels(lowering.device(), shader());
+  const std::array<std::uint32_t, 3> own = constants();
+  dispatch.constants = {kWorkgroupSize, own[0], own[1], own[2], penalties};
+  // A slot that the variant does not use still needs a buffer: the parameters, whose access is
   // declared anyway.
-  dispatch.bindings = {
-      parameters,
-      Lowering::range(Range::gradients, Access::read),
-      lowering.read(values_.step.state),
-      lowering.read(values_.step.table),
-      lowering.read(values_.step.hyperparameters),
-      penalties ? lowering.write(values_.penalty_partials) : parameters,
-      slot(0, Range::optimizer_state_0),
-      slot(1, Range::optimizer_state_1),
+  const std::array<PlannedBinding, 4> update = bindings(lowering, part);
+  const auto slot = [&](std::uint32_t number, Range range) {
+    return number < slots() ? Lowering::range(range, Access::read_write, part) : update[0];
   };
+  dispatch.bindings = {Lowering::range(Range::gradients, Access::read, part),
+                       penalties ? lowering.write(values_.penalty_partials) : update[0]};
+  dispatch.bindings.insert(dispatch.bindings.end(), update.begin(), update.end());
+  dispatch.bindings.push_back(slot(0, Range::optimizer_state_0));
+  dispatch.bindings.push_back(slot(1, Range::optimizer_state_1));
   dispatch.push = push_bytes(Push{
-      .vectors = static_cast<std::uint32_t>(layout.trainable_size() / 4),
-      .penalised_vectors = static_cast<std::uint32_t>(layout.penalised_size() / 4),
+      .vectors = to_u32(part.elements / 4),
+      .range_vectors = to_u32(layout.trainable_size() / 4),
+      .penalised_vectors = to_u32(layout.penalised_size() / 4),
       .vectors_per_invocation = kVectorsPerInvocation,
-      .table_stride = lowering.replica_stride(values_.step.table) / 4,
-      .hyperparameter_stride = lowering.replica_stride(values_.step.hyperparameters) /
-                               std::uint32_t{sizeof(Hyperparameters) / 4},
-      .partials = static_cast<std::uint32_t>(penalty_groups(layout)),
+      .table_stride = table_stride(lowering),
+      .hyperparameter_stride = hyperparameter_stride(lowering),
+      .partials = to_u32(penalty_groups(layout)),
       .partials_stride = penalties ? lowering.replica_stride(values_.penalty_partials) : 0,
   });
-  dispatch.groups = lowering.groups_for(layout.trainable_size(), kWeightsPerGroup);
-  const auto weights = static_cast<double>(layout.trainable_size());
-  dispatch.flops = weights * flops_per_weight();
-  dispatch.bytes = weights * 4 * (3 + 2 * slots);
+  dispatch.groups = lowering.groups_for(part.elements, kWeightsPerGroup);
+  dispatch.flops = flops_of(part.elements);
+  dispatch.bytes = nn::bytes_of(part.elements) + bytes_of(part.elements);
   lowering.dispatch(std::move(dispatch));
 }
 

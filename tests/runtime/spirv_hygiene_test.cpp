@@ -35,17 +35,21 @@ struct Exception {
   std::set<std::uint32_t> capabilities;
   std::string_view reason;
 };
+const std::set<std::uint32_t> kShuffleKernel = {kSampledBuffer, kGroupNonUniform,
+                                                kGroupNonUniformShuffle};
+
 const Exception kExceptions[] = {
-    {"gemm_shuffle_",
-     {kSampledBuffer, kGroupNonUniform, kGroupNonUniformShuffle},
+    {"gemm_shuffle_", kShuffleKernel,
      "texel buffers, which every Vulkan device has (no feature bit); shuffles, which the profile "
      "must list: gemm_candidates offers it to no other device"},
-    {"conv2d_rows",
-     {kSampledBuffer, kGroupNonUniform, kGroupNonUniformShuffle},
-     "as gemm_shuffle_: conv2d_rows::supports asks the profile"},
-    {"adam_texels",
+    {"conv2d_rows", kShuffleKernel, "as gemm_shuffle_: conv2d_rows::supports asks the profile"},
+    {"gemm_update_", kShuffleKernel, "as gemm_shuffle_: GemmUpdate::supports asks the profile"},
+    {"adagrad_texels",
      {kSampledBuffer},
      "as gemm_shuffle_: reads_texels (nn/lowering.h) asks the profile"},
+    {"adam_texels", {kSampledBuffer}, "the same"},
+    {"rmsprop_texels", {kSampledBuffer}, "the same"},
+    {"sgd_texels", {kSampledBuffer}, "the same"},
     {"max_pool2d_tiles_forward_texels", {kSampledBuffer}, "the same"},
     {"max_pool2d_tiles_backward_texels", {kSampledBuffer}, "the same"},
     {"activation_forward_texels", {kSampledBuffer}, "the same"},

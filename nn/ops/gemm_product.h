@@ -1,0 +1,56 @@
+// The dispatch of a matrix product, without what becomes of its results: what operations that
+// multiply matrices have in common.
+#pragma once
+
+#include <cstdint>
+
+#include "nn/lowering.h"
+#include "nn/ops/gemm.h"
+#include "nn/ops/gemm_variants.h"
+#include "nn/precision.h"
+
+namespace vktrain::nn {
+
+// Mirrors the push constants of shaders/gemm.glsl.
+struct GemmPush {
+  std::uint32_t m = 0, n = 0, k = 0;
+  std::uint32_t a_stride = 0, b_stride = 0, c_stride = 0;
+  std::uint32_t a_replica = 0, b_replica = 0, c_replica = 0;
+  std::uint32_t bias_replica = 0, output_replica = 0, bias_gradient_replica = 0;
+  std::uint32_t splits = 1, k_per_split = 0, split_stride = 0;
+  float alpha = 0;
+  std::uint32_t sum_a = 0;
+  float a_scale = 1, a_unscale = 1;
+  std::uint32_t table_stride = 0, hyperparameter_stride = 0, slot_stride = 0;
+};
+
+// C = op(A) op(B).
+struct GemmProduct {
+  GemmForm form{};
+  ValueId a = kNoValue;
+  ValueId b = kNoValue;
+  Precision precision = Precision::f32;
+};
+
+// Of A [a_rows, a_columns] and B.
+GemmSizes gemm_sizes(GemmForm form, std::int64_t a_rows, std::int64_t a_columns,
+                     std::int64_t b_rows, std::int64_t b_columns);
+GemmSizes gemm_sizes(const Lowering& l, const GemmProduct& product);
+
+// Asks which of the kernels for the product is taken.
+GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product);
+
+// Mixed precision: A is multiplied by this power of two before it is rounded, where it is a
+// gradient.
+float scale_of_a(GemmForm form, Precision precision, std::int64_t batch);
+
+// The product by the kernel of `variant`, whose bindings 0 and 1 are A and B, and its push
+// constants; what they say of C, of splits and of an epilogue is 0 for the caller to set.
+struct GemmDispatch {
+  PlannedDispatch dispatch;  // without a label and push constants
+  GemmPush push;
+};
+GemmDispatch gemm_dispatch(const Lowering& l, const GemmProduct& product,
+                           const GemmVariant& variant);
+
+}  // namespace vktrain::nn

@@ -1,0 +1,19 @@
+// A weight gradient that is never stored: what becomes of a product's results is the optimizer's update
+// of the weights, C. In the place of gemm_epilogue.glsl, after gemm.glsl and an optimizer's .glsl.
+
+layout(set = 0, binding = 7, std430) buffer BiasGradient { vec4 bias_gradient[]; };
+#include "gemm_bias_gradient.glsl"
+
+// Before the first store.
+void prepare_store() { read_step(replica_number, p.table_stride, p.hyperparameter_stride); }
+
+// Four columns of a row; c_base is the replica's, as such a product is not split.
+void store(uint row, uint column4, vec4 value, vec4 added) {
+    if (row >= p.m || column4 * 4 >= p.n) return;
+    if (MIXED != 0) value *= p.a_unscale;
+    uint index = c_base + row * p.c_stride + column4;
+    parameters[index] = updated(index, load_parameters(index), keep_below(value, column4 * 4, p.n));
+}
+
+// There is no bias to add.
+vec4 load_bias(uint column4) { return vec4(0.0); }
