@@ -238,8 +238,8 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
     return fuse_conv2d_max_pool2d(g, index, *device);
   });
   // After the bias gradient, which the product then makes.
-  repeat(graph, options.optimizer && device,
-         [device](Graph& g, std::size_t index) { return fuse_optimizer(g, index, *device); });
+  repeat(graph, options.weight_update && device,
+         [device](Graph& g, std::size_t index) { return fuse_weight_update(g, index, *device); });
 }
 
 }  // namespace vktrain::nn

@@ -16,13 +16,22 @@ struct FusionOptions {
   bool max_pool2d_gradient = true;  // activation's derivative into a max pooling's gradient
   bool bias_gradient = true;        // sum of a bias gradient into the weight gradient
   bool loss_gradient = true;        // softmax cross-entropy and its gradient in one kernel
-  bool optimizer = true;            // the update of many weights into the GEMM that makes their
-                                    // gradient, where the device has kernels for that
-  bool max_pool2d = true;  // max pooling over tiles of 2 x 2 and its gradient into the batch
-                           // normalisation before it, or the convolution, where the device
-                           // has kernels for that
+  bool max_pool2d = true;     // max pooling over tiles of 2 x 2 and its gradient into the batch
+                              // normalisation before it, or the convolution, where the device
+                              // has kernels for that
+  bool weight_update = true;  // the optimizer's update of many weights into the GEMM that makes
+                              // their gradient, where the device has kernels for that
 
-  static FusionOptions none() { return {false, false, false, false, false, false, false, false}; }
+  static FusionOptions none() {
+    return {.bias = false,
+            .activation = false,
+            .activation_gradient = false,
+            .max_pool2d_gradient = false,
+            .bias_gradient = false,
+            .loss_gradient = false,
+            .max_pool2d = false,
+            .weight_update = false};
+  }
 };
 
 // Without a device no rewrite that asks for its kernels.

@@ -12,6 +12,6 @@ namespace vktrain::nn {
 // Merges the weight gradient at `index` with its part of the optimizer, behind the last operation
 // that reads the weights, where the optimizer alone reads the gradient, the weights are many and
 // `device` has kernels for it.
-bool fuse_optimizer(Graph& graph, std::size_t index, const runtime::DeviceProfile& device);
+bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DeviceProfile& device);
 
 }  // namespace vktrain::nn

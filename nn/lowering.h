@@ -25,7 +25,7 @@ enum class Range : std::uint32_t {
   states,
   optimizer_state_0,
   optimizer_state_1,
-  optimizer_states  // all slots: a part is of slot 0, and as much of the slots behind it
+  optimizer_states  // all slots; a part reaches from the first slot and replica to the last
 };
 
 // Of each replica's range; elements, multiples of kAlignmentElements.

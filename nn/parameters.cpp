@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "nn/lowering.h"
 #include "nn/row_padding.h"
 #include "runtime/error.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t kBytes = sizeof(float);
 
-std::uint64_t bytes_of(std::int64_t elements) {
+std::uint64_t byte_size(std::int64_t elements) {
   return static_cast<std::uint64_t>(elements) * kBytes;
 }
 
@@ -103,7 +104,7 @@ ParameterStorage::ParameterStorage(runtime::Device& device, const ParameterSet& 
       arena_(device, "parameters") {
   if (replicas == 0) throw std::invalid_argument("parameter storage: replicas must be at least 1");
   const std::uint64_t largest =
-      bytes_of(std::max(layout_.trainable_size(), layout_.state_size())) * replicas;
+      byte_size(std::max(layout_.trainable_size(), layout_.state_size())) * replicas;
   const std::uint64_t limit = device.profile().max_storage_range;
   if (largest > limit) {
     throw DeviceError(fmt::format(
@@ -113,7 +114,7 @@ ParameterStorage::ParameterStorage(runtime::Device& device, const ParameterSet& 
   }
   // A range without members still is a bindable slice.
   const auto allocate = [&](std::int64_t size, const std::string& name) {
-    return arena_.allocate(bytes_of(std::max(size, kAlignmentElements)) * replicas, name);
+    return arena_.allocate(byte_size(std::max(size, kAlignmentElements)) * replicas, name);
   };
   parameters_ = allocate(layout_.trainable_size(), "parameters");
   gradients_ = allocate(layout_.trainable_size(), "gradients");
@@ -131,8 +132,9 @@ ParameterStorage::ParameterStorage(runtime::Device& device, const ParameterSet& 
 bool ParameterStorage::joins_slots(const runtime::DeviceProfile& device,
                                    const ParameterLayout& layout, std::uint32_t replicas,
                                    std::uint32_t slots) {
-  const std::uint64_t bytes = bytes_of(layout.trainable_size()) * replicas * slots;
-  return bytes > 0 && bytes <= std::min(device.max_storage_range, device.max_allocation);
+  const std::uint64_t bytes = byte_size(layout.trainable_size()) * replicas * slots;
+  return reads_texels(device) && bytes > 0 &&
+         bytes <= std::min(device.max_storage_range, device.max_allocation);
 }
 
 runtime::Slice ParameterStorage::optimizer_states() const {
@@ -155,8 +157,8 @@ runtime::Slice ParameterStorage::range_of(std::size_t index, std::uint32_t repli
   }
   const std::int64_t stride =
       (*set_)[index].trainable ? layout_.trainable_size() : layout_.state_size();
-  return base.part(bytes_of(stride * replica + layout_.offset(index)),
-                   bytes_of(layout_of((*set_)[index].shape).size()));
+  return base.part(byte_size(stride * replica + layout_.offset(index)),
+                   byte_size(layout_of((*set_)[index].shape).size()));
 }
 
 const Parameter& ParameterStorage::trainable_member(std::size_t index) const {
@@ -241,7 +243,7 @@ void ParameterStorage::initialize(std::uint32_t replica, std::uint64_t seed,
                          parameter.fan_out, seed, static_cast<std::uint32_t>(i)));
   }
   if (layout_.trainable_size() == 0) return;
-  const std::uint64_t size = bytes_of(layout_.trainable_size());
+  const std::uint64_t size = byte_size(layout_.trainable_size());
   for (std::size_t slot = 0; slot < optimizer_fill.size(); ++slot) {
     std::uint32_t word = 0;
     std::memcpy(&word, &optimizer_fill[slot], sizeof word);

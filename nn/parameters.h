@@ -85,7 +85,8 @@ class ParameterStorage {
   runtime::Slice optimizer_state(std::uint32_t slot) const { return optimizer_state_.at(slot); }
   // All slots, one behind the other; throws std::logic_error unless `joins_slots`.
   runtime::Slice optimizer_states() const;
-  // Whether the device binds all slots of such a storage at once.
+  // Whether all slots of such a storage are one allocation that the device binds at once: where
+  // kernels want that (nn/optimizers/gemm_update.h) and the device's limits allow it.
   static bool joins_slots(const runtime::DeviceProfile& device, const ParameterLayout& layout,
                           std::uint32_t replicas, std::uint32_t slots);
 

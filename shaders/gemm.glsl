@@ -7,7 +7,7 @@
 // Rows are row_stride elements apart, always a multiple of 4. All strides below are in vec4.
 // z = replica * splits + split; with splits > 1 every split writes its partial product to C as
 // [split][M rows of C, then M bias gradients], to be summed by gemm_reduce. What becomes of a result
-// stands in gemm_epilogue.glsl.
+// stands in gemm_epilogue.glsl or gemm_update.glsl.
 
 layout(set = 0, binding = 0, std430) readonly buffer A { vec4 a[]; };
 layout(set = 0, binding = 1, std430) readonly buffer B { vec4 b[]; };

@@ -12,7 +12,7 @@ layout(constant_id = 1) const uint ADD_BIAS = 0;
 layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
 layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by the derivative
 
-void prepare_store() {}
+void prepare_store() {}  // see gemm_shuffle.glsl; other kernels do not call it
 
 // Of four columns; those past N get some column's.
 vec4 load_bias(uint column4) {

@@ -1,9 +1,11 @@
 // Register tiles for drivers whose subgroup is a whole workgroup of 8 lanes (llvmpipe): an
 // invocation makes ROWS rows x 8 columns of C. There a load from a storage buffer is a loop over the
 // lanes, whether the address is uniform or not; a texel buffer is gathered without a loop, and a
-// shuffle from a constant lane is one permutation. So the operands, and that of a derivative, are read as texels, and the rows
-// of the operand that all lanes share, A, are loaded a part by each lane and handed round; each lane
-// has columns of its own of the other. In transposed tiles (nt only) B is shared.
+// shuffle from a constant lane is one permutation. So the operands, and that of a derivative, are read
+// as texels, and the rows of the operand that all lanes share, A, are loaded a part by each lane and
+// handed round; each lane has columns of its own of the other. In transposed tiles (nt only) B is
+// shared. What is included before, gemm_epilogue.glsl or gemm_update.glsl, defines prepare_store(),
+// called once before the first store, load_bias(), and store() of four columns of a row.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 

@@ -1,4 +1,4 @@
-// C = A^T B, the gradient of weights, and their update by stochastic gradient descent, in register tiles; see
+// C = A^T B, the gradient of weights, and their update by SGD, in register tiles; see
 // gemm_update.glsl and gemm_shuffle.glsl.
 #version 450
 #extension GL_GOOGLE_include_directive : require

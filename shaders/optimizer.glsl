@@ -1,5 +1,6 @@
 // What all optimizers share: the walk over a part of one replica's range of parameters as vec4, and the
-// L1 and L2 penalties. Each .comp defines updated(), one vec4's update.
+// L1 and L2 penalties, which need the whole range. Each optimizer's .glsl defines updated(), one vec4's
+// update.
 //
 // Ranges are [replicas][range size]; padding holds weight 0 and gradient 0, which every optimizer
 // keeps at 0. The penalties' partials, where a variant has none, are bound to the parameters.

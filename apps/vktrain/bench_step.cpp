@@ -193,7 +193,7 @@ StepProfile profile_of(BenchSession& session, const StepCase& c, const StepImage
   double products = seconds_of(timings, is_product);
   if (std::ranges::any_of(timings, is_update)) {
     nn::TrainerOptions apart = options;
-    apart.fusion.optimizer = false;
+    apart.fusion.weight_update = false;
     products = seconds_of(profiled(session, c, images, apart), is_product);
   }
   StepProfile profile;

@@ -9,17 +9,14 @@
 
 #include "nn/check/comparison.h"
 #include "nn/ops/activation.h"
-#include "nn/optimizers/gemm_update.h"
 
 namespace vktrain::nn {
 namespace {
 
 std::string row_name(const Operation& operation, std::span<const VariantQuestion> questions) {
+  if (!questions.empty()) return questions.front().family;
   std::string name(operation.kind());
   std::replace(name.begin(), name.end(), '_', ' ');
-  // Asks about its product, but has kernels of its own.
-  if (dynamic_cast<const GemmUpdate*>(&operation)) return name;
-  if (!questions.empty()) return questions.front().family;
   if (const auto* forward = dynamic_cast<const ActivationForward*>(&operation)) {
     return fmt::format("{} {}", name, to_string(forward->activation().kind));
   }
@@ -90,10 +87,6 @@ void leave_out_case(CheckRow& row) {
   if (row.cases == 0) row.why = "a last resort of the tuner; --all-kernels runs it here";
 }
 
-std::size_t candidates_of(const CatalogueCase& c, const Asked& asked) {
-  return c.own_kernels ? 1 : asked.candidates.size();
-}
-
 bool counts_for_other(const Asked& asked, const CheckRow& row) {
   return !asked.questions.empty() && row.cases < kCasesOfOthers;
 }
@@ -107,7 +100,7 @@ CaseCheck::CaseCheck(const runtime::DeviceProfile& own, const CheckOptions& opti
       asked_(ask(ops_, c.operation.batch, profile_)) {
   if (other) ops_.plan_for = profile_;
   std::size_t rounds = 0;
-  for (const Asked& asked : asked_) rounds = std::max(rounds, candidates_of(c, asked));
+  for (const Asked& asked : asked_) rounds = std::max(rounds, asked.candidates.size());
   for (std::size_t round = 0; round < rounds; ++round) plan_round(round, options, planned);
 }
 
@@ -127,7 +120,7 @@ void CaseCheck::run(runtime::Device& device, OperationRows& results) {
 void CaseCheck::plan_round(std::size_t round, const CheckOptions& options, OperationRows& planned) {
   Fresh& fresh = rounds_.emplace_back();
   for (const Asked& asked : asked_) {
-    if (round >= candidates_of(*case_, asked)) continue;
+    if (round >= asked.candidates.size()) continue;
     CheckRow& row = planned.at(asked.name, asked.candidates[round]);
     const bool needed = other_ ? counts_for_other(asked, row)
                                : counts(profile_, asked, round, options.all_kernels, row);

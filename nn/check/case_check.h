@@ -27,9 +27,6 @@ struct Asked {
 std::vector<Asked> ask(const CaseGraph& ops, std::int64_t batch,
                        const runtime::DeviceProfile& profile);
 
-// Candidates that a case checks, the first ones.
-std::size_t candidates_of(const CatalogueCase& c, const Asked& asked);
-
 // Whether one more case of a row is run: with candidate number `candidate` of the device `own`, or
 // with a kernel that only other devices get.
 bool counts(const runtime::DeviceProfile& own, const Asked& asked, std::size_t candidate,

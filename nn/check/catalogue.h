@@ -13,9 +13,7 @@ namespace vktrain::nn {
 struct CatalogueCase {
   std::string name;  // "65 x 33 -> 17, tanh, fused"
   OperationCase operation;
-  // Rewritten for the device's own kernels: not for those of other devices, and by the proposals
-  // alone, as their alternatives have cases of their own.
-  bool own_kernels = false;
+  bool own_kernels = false;  // rewritten for the device's own: not for those of other devices
 };
 
 // One replica each. The same seed gives the same inputs everywhere but for the last bit of what

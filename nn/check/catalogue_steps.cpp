@@ -182,9 +182,9 @@ CatalogueCase optimizer_case(const OptimizerConfig& config, std::string_view wha
 // The update of a layer's weights by the product that makes their gradient, where the device has
 // kernels for it; of small integers, as Adam's first step amplifies a rounding that makes a
 // gradient of 0.
-CatalogueCase merged_update_case(const OptimizerConfig& config, std::string name,
+CatalogueCase merged_update_case(const OptimizerConfig& config,
                                  const runtime::DeviceProfile& device, std::uint64_t seed) {
-  CatalogueCase c = optimizer_case(config, name, seed);
+  CatalogueCase c = optimizer_case(config, "weight gradient and update, [100, 165]", seed);
   c.operation.build_whole = [build = c.operation.build_whole](Graph& graph) {
     constexpr std::int64_t kOutputs = 100, kInputs = 165;
     const ValueId weight =
@@ -269,9 +269,11 @@ std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,
   all.push_back(clip_case({.value = 0.7, .norm = 2}, ++seed));
   add_optimizers(all, seed + 100);
   if (gemm_can_shuffle(device)) {
-    all.push_back(
-        merged_update_case(optimizer(OptimizerKind::adam, OptimizerDefinition::pytorch, 0.02),
-                           "adam, in the product", device, seed + 200));
+    using enum OptimizerKind;
+    for (const OptimizerKind kind : {sgd, adam, rmsprop, adagrad}) {
+      const OptimizerConfig config = optimizer(kind, OptimizerDefinition::pytorch, 0.02);
+      all.push_back(merged_update_case(config, device, seed + 200));
+    }
   }
   return all;
 }

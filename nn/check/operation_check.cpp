@@ -114,7 +114,7 @@ std::vector<CheckRow> list_operations(const runtime::Device& device, const Check
   const auto count = [&](const CatalogueCase& c, const runtime::DeviceProfile& profile, bool own) {
     const CaseGraph ops(c.operation);
     for (const Asked& asked : ask(ops, c.operation.batch, profile)) {
-      for (std::size_t i = 0; i < candidates_of(c, asked); ++i) {
+      for (std::size_t i = 0; i < asked.candidates.size(); ++i) {
         CheckRow& row = rows.at(asked.name, asked.candidates[i]);
         const bool needed = own ? counts(profile, asked, i, options.all_kernels, row)
                                 : counts_for_other(asked, row);

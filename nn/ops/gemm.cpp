@@ -123,7 +123,7 @@ void Gemm::reference(ReferenceMemory& memory) const {
       gemm_sizes(form_, sa[0], sa.elements_per_row(), sb[0], sb.elements_per_row());
   std::vector<double> left = memory[a()], right = memory[b()];
   if (precision == Precision::mixed) {
-    left = reference::half_operand(left, scale_of_a(form_, precision, memory.batch()));
+    left = reference::half_operand(left, gemm_scale_of_a(form_, precision, memory.batch()));
     right = reference::half_operand(right, 1);
   }
   reference::gemm(form_ == GemmForm::tn, form_ == GemmForm::nt, sizes.m, sizes.n, sizes.k, left,

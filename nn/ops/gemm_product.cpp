@@ -71,7 +71,7 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   return variants[l.choose(std::move(question))];
 }
 
-float scale_of_a(GemmForm form, Precision precision, std::int64_t batch) {
+float gemm_scale_of_a(GemmForm form, Precision precision, std::int64_t batch) {
   return precision == Precision::mixed && form != GemmForm::nt ? loss_scale(batch) : 1;
 }
 
@@ -79,7 +79,7 @@ GemmDispatch gemm_dispatch(const Lowering& l, const GemmProduct& product,
                            const GemmVariant& variant) {
   const Layout a = l.layout(product.a), b = l.layout(product.b);
   const GemmSizes sizes = gemm_sizes(l, product);
-  const float scale = scale_of_a(product.form, product.precision, l.batch());
+  const float scale = gemm_scale_of_a(product.form, product.precision, l.batch());
   GemmDispatch result;
   PlannedDispatch& dispatch = result.dispatch;
   dispatch.shader = variant.shader;

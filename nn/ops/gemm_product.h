@@ -42,10 +42,10 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product);
 
 // Mixed precision: A is multiplied by this power of two before it is rounded, where it is a
 // gradient.
-float scale_of_a(GemmForm form, Precision precision, std::int64_t batch);
+float gemm_scale_of_a(GemmForm form, Precision precision, std::int64_t batch);
 
 // The product by the kernel of `variant`, whose bindings 0 and 1 are A and B, and its push
-// constants; what they say of C, of splits and of an epilogue is 0 for the caller to set.
+// constants; what they say of C, of partial results and of an epilogue is left to the caller.
 struct GemmDispatch {
   PlannedDispatch dispatch;  // without a label and push constants
   GemmPush push;

@@ -13,7 +13,7 @@ class Adagrad final : public OptimizerOperation {
   std::string_view kind() const override { return "adagrad"; }
 
  protected:
-  std::vector<std::uint32_t> variant() const override { return {}; }
+  std::array<std::uint32_t, 3> variant() const override { return {}; }
   double flops_per_weight() const override { return 8; }
   void update(const OptimizerStep& step, std::span<double> weights,
               std::span<const double> gradients,

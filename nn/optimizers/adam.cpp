@@ -6,7 +6,7 @@
 namespace vktrain::nn {
 
 // DECOUPLED_WEIGHT_DECAY, KERAS_EPSILON of shaders/adam.comp.
-std::vector<std::uint32_t> Adam::variant() const {
+std::array<std::uint32_t, 3> Adam::variant() const {
   return {config().kind == OptimizerKind::adamw, config().definition == OptimizerDefinition::keras};
 }
 

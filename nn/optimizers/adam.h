@@ -18,7 +18,7 @@ class Adam final : public OptimizerOperation {
 
  protected:
   std::string_view shader() const override { return "adam"; }
-  std::vector<std::uint32_t> variant() const override;
+  std::array<std::uint32_t, 3> variant() const override;
   double flops_per_weight() const override { return 14; }
   void update(const OptimizerStep& step, std::span<double> weights,
               std::span<const double> gradients,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -24,11 +25,24 @@ std::vector<ValueId> inputs_of(ValueId dy, ValueId x, const OptimizerOperation& 
           values.step.hyperparameters};
 }
 
-// Register tiles by shuffles, not split, and one binding for all slots of state.
-bool can_update(const GemmVariant& variant, const Lowering& l, std::uint32_t slots) {
-  return variant.shader == "gemm_shuffle_tn" && variant.splits == 1 &&
-         (slots < 2 ||
-          ParameterStorage::joins_slots(l.device(), l.parameters(), l.replicas(), slots));
+// Whether the kernel that updates compiles here is asked apart from the tiles, so that a driver
+// that refuses it keeps them. It is not measured: it always wins.
+bool wants_merged(Lowering& l, const OptimizerOperation& update, const GemmSizes& sizes) {
+  const std::uint32_t slots = update.slots();
+  if (slots > 0 &&
+      !ParameterStorage::joins_slots(l.device(), l.parameters(), l.replicas(), slots)) {
+    return false;
+  }
+  return l.choose({.family = fmt::format("gemm update {}", update.kind()),
+                   .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
+                   .candidates = {"merged", "apart"},
+                   .last_resorts = 1,
+                   .flops = 0}) == 0;
+}
+
+// Register tiles by shuffles, not split.
+bool can_update(const GemmVariant& variant) {
+  return variant.shader == "gemm_shuffle_tn" && variant.splits == 1;
 }
 
 }  // namespace
@@ -36,11 +50,19 @@ bool can_update(const GemmVariant& variant, const Lowering& l, std::uint32_t slo
 GemmUpdate::GemmUpdate(ValueId dy, ValueId x, ValueId bias_gradient,
                        std::unique_ptr<OptimizerOperation> update)
     : Operation(inputs_of(dy, x, *update), {update->values().parameters.at(0), bias_gradient}),
-      update_(std::move(update)) {}
+      update_(std::move(update)) {
+  const OptimizerValues& values = update_->values();
+  if (values.parameters.size() != 1 || values.penalty_partials != kNoValue) {
+    throw std::invalid_argument("gemm_update: takes an optimizer of one parameter, no penalties");
+  }
+}
 
-bool GemmUpdate::supports(const OptimizerOperation& optimizer,
+bool GemmUpdate::supports(const OptimizerOperation& optimizer, const ParameterSet& parameters,
                           const runtime::DeviceProfile& device) {
-  return gemm_can_shuffle(device) && optimizer.values().penalty_partials == kNoValue;
+  const std::uint32_t slots = optimizer.slots();
+  return gemm_can_shuffle(device) && optimizer.values().penalty_partials == kNoValue &&
+         (slots == 0 ||
+          ParameterStorage::joins_slots(device, ParameterLayout(parameters), 1, slots));
 }
 
 std::unique_ptr<Operation> GemmUpdate::product() const {
@@ -53,20 +75,24 @@ std::unique_ptr<Operation> GemmUpdate::product() const {
 }
 
 void GemmUpdate::lower(Lowering& l) const {
-  const GemmProduct of = {GemmForm::tn, dy(), x(), precision};
-  const GemmVariant variant = choose_gemm_variant(l, of);
-  if (!can_update(variant, l, update_->slots())) {
-    product()->lower(l);
-    update_->lower(l);
-    return;
+  const GemmProduct operands = {GemmForm::tn, dy(), x(), precision};
+  if (wants_merged(l, *update_, gemm_sizes(l, operands))) {
+    const GemmVariant variant = choose_gemm_variant(l, operands);
+    if (can_update(variant)) return lower_merged(l, operands, variant);
   }
+  product()->lower(l);
+  update_->lower(l);
+}
+
+void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
+                              const GemmVariant& variant) const {
   const RangePart part = part_of(l.parameters(), l.graph().value(weight()));
   const Layout layout = l.layout(weight());
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id) / 4; };
-  auto [dispatch, push] = gemm_dispatch(l, of, variant);
+  auto [dispatch, push] = gemm_dispatch(l, operands, variant);
   dispatch.label = fmt::format("{} gemm tn, {}", label, update_->kind());
   dispatch.shader = fmt::format("gemm_update_{}", update_->shader());
-  std::ranges::copy(update_->constants(), dispatch.constants.begin() + 1);
+  std::ranges::copy(update_->variant(), dispatch.constants.begin() + 1);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   const auto bindings = update_->bindings(l, part);
   std::ranges::copy(bindings, std::back_inserter(dispatch.bindings));
@@ -83,8 +109,8 @@ void GemmUpdate::lower(Lowering& l) const {
   push.hyperparameter_stride = update_->hyperparameter_stride(l);
   push.slot_stride = to_u32(l.parameters().trainable_size() * l.replicas() / 4);
   dispatch.push = push_bytes(push);
-  dispatch.flops += update_->flops_of(layout.size());
-  dispatch.bytes += update_->bytes_of(layout.size());
+  dispatch.flops += update_->update_flops(layout.size());
+  dispatch.bytes += update_->update_bytes(layout.size());
   l.dispatch(std::move(dispatch));
 }
 

@@ -1,6 +1,8 @@
 // A linear layer's weight gradient and the update of its weights in one kernel, so that the
-// gradient is never stored: on CPU drivers stores cost more than products. Where the tuner took
-// another kernel than those that can, the product and the update are dispatches of their own.
+// gradient is never stored: on CPU drivers stores cost more than products. The product and the
+// update are dispatches of their own where the tuner took another kernel than those that can, where
+// the driver refuses theirs, and where the device cannot bind the slots of state of all replicas at
+// once: the only choice of a kernel that depends on the number of replicas.
 #pragma once
 
 #include <memory>
@@ -11,11 +13,14 @@
 
 namespace vktrain::nn {
 
+struct GemmProduct;
+struct GemmVariant;
+
 class GemmUpdate final : public Operation {
  public:
   // dW[M, N] = dy[batch, M]^T x[batch, N] for the one parameter W that `update` has, without
-  // penalties. What dW's slot then holds is undefined. `bias_gradient`: output [M], the sums of
-  // dy's columns; kNoValue: none.
+  // penalties; else throws std::invalid_argument. What dW's slot then holds is undefined.
+  // `bias_gradient`: output [M], the sums of dy's columns; kNoValue: none.
   GemmUpdate(ValueId dy, ValueId x, ValueId bias_gradient,
              std::unique_ptr<OptimizerOperation> update);
 
@@ -28,12 +33,15 @@ class GemmUpdate final : public Operation {
   ValueId weight() const { return outputs_[0]; }
   ValueId bias_gradient() const { return outputs_[1]; }
 
-  // Whether kernels for `device` update as `optimizer` does.
-  static bool supports(const OptimizerOperation& optimizer, const runtime::DeviceProfile& device);
+  // Whether kernels for `device` update as `optimizer` does, at least for one replica.
+  static bool supports(const OptimizerOperation& optimizer, const ParameterSet& parameters,
+                       const runtime::DeviceProfile& device);
 
  private:
   ValueId gradient() const { return update_->values().gradients[0]; }
   std::unique_ptr<Operation> product() const;
+  void lower_merged(Lowering& lowering, const GemmProduct& operands,
+                    const GemmVariant& variant) const;
 
   std::unique_ptr<OptimizerOperation> update_;
 };

@@ -1,5 +1,5 @@
 // Optimizers: what a training run may ask for, the numbers that the device needs for it, and the
-// operation that updates every parameter in one dispatch.
+// operation that updates every parameter.
 //
 // Notation: w weight, g gradient, t step (1-based), lr learning rate. The exact formulas, as
 // PyTorch's torch.optim and Keras 2's optimizers define them, stand in nn/optimizers/{sgd, adam,

@@ -80,10 +80,11 @@ void OptimizerOperation::lower(Lowering& lowering) const {
   const std::vector<RangePart> all = parts(lowering);
   if (values_.penalty_partials != kNoValue) {
     const ParameterLayout& layout = lowering.parameters();
-    // Partials belong to places in the whole range.
-    const bool whole = all.size() == 1 && all[0].elements == layout.trainable_size();
-    if (!whole || lowering.layout(values_.penalty_partials).columns != penalty_groups(layout)) {
-      throw std::logic_error("optimizer: parameters were declared after it was added to the graph");
+    if (all.size() != 1 || all[0].elements != layout.trainable_size() ||
+        lowering.layout(values_.penalty_partials).columns != penalty_groups(layout)) {
+      throw std::logic_error(
+          "optimizer: penalties need all parameters, but some are another operation's or were "
+          "declared after it was added to the graph");
     }
   }
   for (const RangePart& part : all) lower_part(lowering, part);
@@ -107,12 +108,6 @@ std::vector<RangePart> OptimizerOperation::parts(const Lowering& lowering) const
   return joined;
 }
 
-std::array<std::uint32_t, 3> OptimizerOperation::constants() const {
-  std::array<std::uint32_t, 3> constants{};
-  std::ranges::copy(variant(), constants.begin());
-  return constants;
-}
-
 std::array<PlannedBinding, 4> OptimizerOperation::bindings(const Lowering& lowering,
                                                            RangePart part) const {
   return {Lowering::range(Range::parameters, runtime::Access::read_write, part),
@@ -129,12 +124,12 @@ std::uint32_t OptimizerOperation::hyperparameter_stride(const Lowering& lowering
          std::uint32_t{sizeof(Hyperparameters) / 4};
 }
 
-double OptimizerOperation::flops_of(std::int64_t weights) const {
+double OptimizerOperation::update_flops(std::int64_t weights) const {
   return static_cast<double>(weights) * flops_per_weight();
 }
 
-double OptimizerOperation::bytes_of(std::int64_t weights) const {
-  return nn::bytes_of(weights * (2 + 2 * std::int64_t{slots()}));
+double OptimizerOperation::update_bytes(std::int64_t weights) const {
+  return bytes_of(weights * (2 + 2 * std::int64_t{slots()}));
 }
 
 void OptimizerOperation::lower_part(Lowering& lowering, RangePart part) const {
@@ -144,7 +139,7 @@ void OptimizerOperation::lower_part(Lowering& lowering, RangePart part) const {
   PlannedDispatch dispatch;
   dispatch.label = std::string(kind());
   dispatch.shader = by_texels(lowering.device(), shader());
-  const std::array<std::uint32_t, 3> own = constants();
+  const std::array<std::uint32_t, 3> own = variant();
   dispatch.constants = {kWorkgroupSize, own[0], own[1], own[2], penalties};
   // A slot that the variant does not use still needs a buffer: the parameters, whose access is
   // declared anyway.
@@ -168,8 +163,8 @@ void OptimizerOperation::lower_part(Lowering& lowering, RangePart part) const {
       .partials_stride = penalties ? lowering.replica_stride(values_.penalty_partials) : 0,
   });
   dispatch.groups = lowering.groups_for(part.elements, kWeightsPerGroup);
-  dispatch.flops = flops_of(part.elements);
-  dispatch.bytes = nn::bytes_of(part.elements) + bytes_of(part.elements);
+  dispatch.flops = update_flops(part.elements);
+  dispatch.bytes = bytes_of(part.elements) + update_bytes(part.elements);
   lowering.dispatch(std::move(dispatch));
 }
 

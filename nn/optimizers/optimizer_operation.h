@@ -45,15 +45,13 @@ class OptimizerOperation : public Operation {
   virtual std::string_view shader() const { return kind(); }
   std::array<PlannedBinding, 4> bindings(const Lowering& lowering, RangePart part) const;
   std::uint32_t slots() const { return optimizer_slots(config_); }
-  std::array<std::uint32_t, 3> constants() const;
+  virtual std::array<std::uint32_t, 3> variant() const = 0;             // the constants
   std::uint32_t table_stride(const Lowering& lowering) const;           // in entries
   std::uint32_t hyperparameter_stride(const Lowering& lowering) const;  // in blocks
-  double flops_of(std::int64_t weights) const;
-  double bytes_of(std::int64_t weights) const;  // without the gradient's
+  double update_flops(std::int64_t weights) const;
+  double update_bytes(std::int64_t weights) const;  // without the gradient's
 
  protected:
-  // Specialization constants from id 1 on, at most three.
-  virtual std::vector<std::uint32_t> variant() const = 0;
   virtual double flops_per_weight() const = 0;
   // One tensor's update in double. Penalties are already in the gradients.
   virtual void update(const OptimizerStep& step, std::span<double> weights,

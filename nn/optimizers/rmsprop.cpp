@@ -6,7 +6,7 @@
 namespace vktrain::nn {
 
 // MOMENTUM, KERAS of shaders/rmsprop.comp.
-std::vector<std::uint32_t> RmsProp::variant() const {
+std::array<std::uint32_t, 3> RmsProp::variant() const {
   return {config().momentum > 0, config().definition == OptimizerDefinition::keras};
 }
 

@@ -17,7 +17,7 @@ class RmsProp final : public OptimizerOperation {
   std::string_view kind() const override { return "rmsprop"; }
 
  protected:
-  std::vector<std::uint32_t> variant() const override;
+  std::array<std::uint32_t, 3> variant() const override;
   double flops_per_weight() const override { return config().momentum > 0 ? 12 : 10; }
   void update(const OptimizerStep& step, std::span<double> weights,
               std::span<const double> gradients,

@@ -6,7 +6,7 @@
 namespace vktrain::nn {
 
 // MOMENTUM, NESTEROV, KERAS of shaders/sgd.comp.
-std::vector<std::uint32_t> Sgd::variant() const {
+std::array<std::uint32_t, 3> Sgd::variant() const {
   return {config().momentum > 0, config().nesterov,
           config().definition == OptimizerDefinition::keras};
 }

@@ -15,7 +15,7 @@ class Sgd final : public OptimizerOperation {
   std::string_view kind() const override { return "sgd"; }
 
  protected:
-  std::vector<std::uint32_t> variant() const override;
+  std::array<std::uint32_t, 3> variant() const override;
   double flops_per_weight() const override { return config().momentum > 0 ? 6 : 4; }
   void update(const OptimizerStep& step, std::span<double> weights,
               std::span<const double> gradients,

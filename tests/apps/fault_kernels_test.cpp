@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <memory>
 
 #include "runtime/kernel.h"
@@ -54,9 +55,10 @@ class FaultyKernels : public CommandTest {
   }
 
   // Tuning has time for every contest.
-  CommandResult train(const std::string& folder, FaultHooks hooks, const std::string& tune) {
+  CommandResult train(const std::string& folder, FaultHooks hooks, const std::string& tune,
+                      const std::string& experiment = "tiny.toml") {
     guard_.layer().reset(std::move(hooks));
-    return compute({"train", "tiny.toml", "--run-dir", folder, "--progress", "none", "--tune", tune,
+    return compute({"train", experiment, "--run-dir", folder, "--progress", "none", "--tune", tune,
                     "--tune-budget", "3600"});
   }
 
@@ -111,6 +113,25 @@ TEST_F(FaultyKernels, ARefusedProposalIsReplacedByTheNextCandidate) {
     expect_same_training("healthy", folder);
     expect_all_released("refused proposal");
   }
+}
+
+// The product keeps its kernel, the optimizer becomes a dispatch of its own.
+TEST_F(FaultyKernels, ARefusedWeightUpdateIsDoneApart) {
+  std::string wide = read_text("tiny.toml");
+  wide.replace(wide.find("linear 16"), 9, "linear 32");
+  std::ofstream("wide.toml") << wide;
+  EXPECT_EQ(train("healthy", {}, "off", "wide.toml").code, 0);
+  if (!uses("healthy", "merged")) GTEST_SKIP() << "no product updates weights here";
+  const CommandResult result =
+      train("run", refuse_shaders({"gemm_update"}, VK_ERROR_UNKNOWN), "off", "wide.toml");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("gemm update adam 32x784x48: \"apart\" is taken instead of \"merged\""),
+            std::string::npos)
+      << result.err;
+  EXPECT_FALSE(uses("run", "merged"));
+  EXPECT_TRUE(uses("run", "apart"));
+  EXPECT_FALSE(uses("run", "register"));
+  expect_same_training("healthy", "run");
 }
 
 TEST_F(FaultyKernels, ARefusedCandidateLosesTheContest) {

@@ -34,6 +34,7 @@ runtime::DeviceProfile shuffling_device() {
   profile.subgroup_size = 8;
   profile.subgroup_shuffle = true;
   profile.max_storage_range = 1 << 27;
+  profile.max_allocation = 1 << 30;
   profile.max_texel_elements = 1 << 27;
   profile.texel_alignment = 16;
   return profile;
@@ -130,9 +131,9 @@ class OptimizerFusion : public ::testing::Test {
 
 TEST_F(OptimizerFusion, MergesLargeLayersAndLeavesTheRest) {
   Case c;
-  c.options.optimizer = false;
+  c.options.weight_update = false;
   const std::size_t products = count(graph_of(c), "gemm");
-  c.options.optimizer = true;
+  c.options.weight_update = true;
   const Graph& graph = graph_of(c);
   EXPECT_EQ(merged(graph), (Names{"3.weight", "1.weight"}));
   EXPECT_EQ(left(graph), (Names{"1.bias", "3.bias", "5.weight", "5.bias"}));
@@ -181,10 +182,12 @@ TEST_F(OptimizerFusion, IsRefused) {
       {"l2", [](Case& c) { c.experiment.optimizer.l2 = 1e-4; }},
       {"clip_value", [](Case& c) { c.experiment.training.clip_value = 1; }},
       {"clip_norm", [](Case& c) { c.experiment.training.clip_norm = 1; }},
-      {"switched off", [](Case& c) { c.options.optimizer = false; }},
+      {"switched off", [](Case& c) { c.options.weight_update = false; }},
       {"no device", [](Case& c) { c.device.reset(); }},
       {"no shuffles", [](Case& c) { c.device->subgroup_shuffle = false; }},
       {"subgroups of 4", [](Case& c) { c.device->subgroup_size = 4; }},
+      {"few texels", [](Case& c) { c.device->max_texel_elements = 1 << 16; }},
+      {"slots apart", [](Case& c) { c.device->max_storage_range = 1 << 18; }},
       {"GPU", [](Case& c) { c.device->kind = runtime::DeviceKind::discrete; }},
   };
   for (const auto& [name, refuse] : refusals) {

@@ -28,7 +28,7 @@ class OptimizerFusionTrainingTest : public DeviceTest {
     fuse(network.graph, options, &device().profile());
     ParameterStorage storage(device(), network.parameters, 2, optimizer_slots(config));
     Executable executable(device(), network.graph, storage, {.batch = 25, .replicas = 2});
-    EXPECT_EQ(merged_kernels(executable.plan()), options.optimizer ? 2 : 0);
+    EXPECT_EQ(merged_kernels(executable.plan()), options.weight_update ? 2 : 0);
     for (std::uint32_t step = 0; step < 4; ++step) {
       for (std::uint32_t r = 0; r < 2; ++r) load(network, config, executable, step, r);
       executable.run();
@@ -72,12 +72,18 @@ class OptimizerFusionTrainingTest : public DeviceTest {
 TEST_F(OptimizerFusionTrainingTest, ChangesNoWeight) {
   if (!gemm_can_shuffle(device().profile())) GTEST_SKIP() << "needs subgroups of 8 with shuffles";
   FusionOptions plain;
-  plain.optimizer = false;
+  plain.weight_update = false;
   OptimizerConfig momentum = default_optimizer(OptimizerKind::sgd, OptimizerDefinition::pytorch);
   momentum.momentum = 0.9;
   for (const OptimizerConfig& config :
-       {momentum, default_optimizer(OptimizerKind::adam, OptimizerDefinition::pytorch)}) {
-    EXPECT_TRUE(train(config, {}) == train(config, plain));
+       {momentum, default_optimizer(OptimizerKind::adam, OptimizerDefinition::pytorch),
+        default_optimizer(OptimizerKind::rmsprop, OptimizerDefinition::pytorch),
+        default_optimizer(OptimizerKind::adagrad, OptimizerDefinition::pytorch)}) {
+    const auto weights = train(config, {});
+    EXPECT_TRUE(weights == train(config, plain));
+    OptimizerConfig other = config;
+    other.learning_rate *= 2;
+    EXPECT_FALSE(weights == train(other, {})) << "nothing is trained";
   }
 }
 

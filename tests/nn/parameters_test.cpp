@@ -148,6 +148,50 @@ TEST_F(ParameterStorageTest, RowsArePaddedWithZeros) {
   }
 }
 
+// A CPU driver that reads texels; `limit` bytes at once.
+runtime::DeviceProfile profile_with(std::uint64_t limit) {
+  runtime::DeviceProfile profile;
+  profile.kind = runtime::DeviceKind::cpu;
+  profile.max_storage_range = limit;
+  profile.max_allocation = 1 << 20;
+  profile.max_texel_elements = 1 << 20;
+  profile.texel_alignment = 16;
+  return profile;
+}
+
+TEST_F(ParameterStorageTest, SlotsAreJoinedWhereKernelsBindThemAtOnce) {
+  const ParameterLayout layout(set_);
+  const auto bytes = static_cast<std::uint64_t>(layout.trainable_size()) * 4 * 3 * 2;
+  const auto joins = [&](const runtime::DeviceProfile& profile, std::uint32_t slots = 2) {
+    return ParameterStorage::joins_slots(profile, layout, 3, slots);
+  };
+  EXPECT_TRUE(joins(profile_with(bytes)));
+  EXPECT_FALSE(joins(profile_with(bytes - 4)));
+  EXPECT_TRUE(joins(profile_with(bytes - 4), 1));
+  EXPECT_FALSE(joins(profile_with(bytes), 0));
+  runtime::DeviceProfile profile = profile_with(bytes);
+  profile.max_allocation = bytes - 4;
+  EXPECT_FALSE(joins(profile));
+  profile = profile_with(bytes);
+  profile.kind = runtime::DeviceKind::discrete;
+  EXPECT_FALSE(joins(profile));
+}
+
+TEST_F(ParameterStorageTest, JoinedSlotsFollowEachOther) {
+  const ParameterStorage storage(device(), set_, 3, 2);
+  const runtime::Slice first = storage.optimizer_state(0), second = storage.optimizer_state(1);
+  if (!ParameterStorage::joins_slots(device().profile(), storage.layout(), 3, 2)) {
+    EXPECT_NE(first.buffer, second.buffer);
+    EXPECT_THROW(storage.optimizer_states(), std::logic_error);
+    return;
+  }
+  const runtime::Slice all = storage.optimizer_states();
+  EXPECT_EQ(first.buffer, all.buffer);
+  EXPECT_EQ(second.buffer, all.buffer);
+  EXPECT_EQ(second.offset, first.offset + first.size);
+  EXPECT_EQ(all.size, 2 * first.size);
+}
+
 TEST_F(ParameterStorageTest, InitializesOneReplica) {
   ParameterStorage storage(device(), set_, 2, 2);
   storage.initialize(0, 5, std::vector<float>{0.1f, 2.0f});

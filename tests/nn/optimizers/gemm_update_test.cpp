@@ -224,7 +224,8 @@ TEST_F(GemmUpdateTest, FallsBackForSplitProducts) {
   EXPECT_EQ(found, with_rest({"gemm_shuffle_tn", "gemm_reduce", adam}, "adam"));
 }
 
-// The device binds the range of a slot, but not two of them at once.
+// The device binds the range of a slot of two replicas, but not of two slots: with one replica
+// alone the product updates, and the bits are the same.
 TEST_F(MergedGemmUpdateTest, FallsBackWhereSlotsAreNotJoined) {
   const UpdateCase c = {.replicas = adam_replicas()};
   UpdateGraph g(c);
@@ -234,6 +235,8 @@ TEST_F(MergedGemmUpdateTest, FallsBackWhereSlotsAreNotJoined) {
   g.ops().plan_for->max_storage_range = slot + 4;
   const std::string adam = by_texels(device().profile(), "adam");
   EXPECT_EQ(check(c, g), with_rest({"gemm_shuffle_tn", adam}, "adam"));
+  const OpRun single(device(), g.ops(), c.batch, 1);
+  EXPECT_EQ(shaders(single), with_rest({"gemm_update_adam"}, "adam"));
 }
 
 }  // namespace
