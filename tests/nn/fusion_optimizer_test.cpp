@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <utility>
 #include <vector>
@@ -119,8 +118,9 @@ class OptimizerFusion : public ::testing::Test {
   }
 
   bool reads_from(std::size_t first, ValueId id) const {
-    return std::ranges::any_of(
-        step_->graph.operations() | std::views::drop(first),
+    const auto& operations = step_->graph.operations();
+    return std::any_of(
+        operations.begin() + static_cast<std::ptrdiff_t>(first), operations.end(),
         [id](const auto& operation) { return std::ranges::count(operation->inputs(), id) > 0; });
   }
 
