@@ -18,7 +18,7 @@ namespace {
 // Lavapipe saves about 1.5 ns a weight (80 to 150 us of a step of a-fcn-100k, which has 78,400 in
 // its first layer), and loses 10 to 20 us where the rest of the optimizer becomes one dispatch more
 // or the update waits for the data gradient.
-constexpr std::int64_t kLeastWeights = 16 * 1024;
+constexpr std::int64_t kLeastWeights = 16384;
 
 std::size_t optimizer_of(const Graph& graph) {
   for (std::size_t i = graph.operations().size(); i-- > 0;) {
