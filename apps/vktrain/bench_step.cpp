@@ -19,7 +19,9 @@
 namespace vktrain::app {
 namespace {
 
-constexpr std::int64_t kProfiledSteps = 8;
+// Of a profiled run: as many as the trace has, or what the time allows, but a few.
+constexpr std::int64_t kLeastProfiledSteps = 8, kMostProfiledSteps = runtime::kTracedReplays;
+constexpr std::chrono::seconds kProfiledTime{2};
 
 // As many images as FashionMNIST has: a few thousand would stay in caches.
 constexpr std::int64_t kImages = 60000;
@@ -123,16 +125,16 @@ class StepClock : public nn::TrainObserver {
   bool measuring_ = false;  // from the first submission after the warm-up on
 };
 
-// Ends the training after so many steps.
+// Ends the training after the steps of a profiled run.
 class StepCounter : public nn::TrainObserver {
  public:
-  explicit StepCounter(std::int64_t steps) : steps_(steps) {}
   void on_progress(const nn::TrainProgress& progress) override {
-    if (progress.step >= steps_) throw Finished();
+    const bool late = std::chrono::steady_clock::now() - begin_ > kProfiledTime;
+    if (progress.step >= (late ? kLeastProfiledSteps : kMostProfiledSteps)) throw Finished();
   }
 
  private:
-  std::int64_t steps_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 void train_until_finished(nn::Trainer& trainer, nn::TrainObserver& observer) {
@@ -152,32 +154,30 @@ struct StepImages {
   nn::ImageSet train, test;
 };
 
-std::vector<runtime::DispatchTiming> profiled(BenchSession& session, const StepCase& c,
-                                              const StepImages& images,
-                                              nn::TrainerOptions options) {
+// A dispatch of a step, in the least time that it took in the profiled steps.
+struct LeastTime {
+  runtime::TracedDispatch dispatch;
+  double seconds = std::numeric_limits<double>::infinity();
+};
+
+std::vector<LeastTime> profiled(BenchSession& session, const StepCase& c, const StepImages& images,
+                                nn::TrainerOptions options) {
   options.profile = true;
   nn::Trainer trainer(session.device(), replicas_of_case(c), images.train, images.test, options);
-  StepCounter counter(kProfiledSteps);
+  StepCounter counter;
   train_until_finished(trainer, counter);
-  return trainer.timings();
-}
-
-bool is_product(const runtime::DispatchTiming& timing) {
-  return timing.kernel.starts_with("gemm") || timing.kernel.starts_with("conv2d");
-}
-
-// Of weights by the product that makes their gradient (nn/optimizers/gemm_update.h).
-bool is_update(const runtime::DispatchTiming& timing) {
-  return timing.kernel.starts_with("gemm_update_");
-}
-
-template <class Predicate>
-double seconds_of(std::span<const runtime::DispatchTiming> timings, Predicate counts) {
-  double sum = 0;
-  for (const runtime::DispatchTiming& timing : timings) {
-    if (counts(timing)) sum += timing.seconds;
+  const runtime::ProfileTrace trace = trainer.trace();
+  std::vector<LeastTime> times;
+  for (const runtime::TracedDispatch& dispatch : trace.dispatches) times.push_back({dispatch});
+  for (const runtime::TracedExecution& execution : trace.executions) {
+    double& least = times.at(execution.dispatch).seconds;
+    least = std::min(least, execution.end - execution.begin);
   }
-  return sum;
+  return times;
+}
+
+bool is_product(const LeastTime& time) {
+  return time.dispatch.kernel.starts_with("gemm") || time.dispatch.kernel.starts_with("conv2d");
 }
 
 struct StepProfile {
@@ -185,22 +185,18 @@ struct StepProfile {
   double flops = 0;          // of one step
 };
 
-// A product that updates weights counts as it is without: from steps where the optimizer does that.
+// Of steps in which no product updates weights, so that products stand alone.
 StepProfile profile_of(BenchSession& session, const StepCase& c, const StepImages& images,
-                       const nn::TrainerOptions& options) {
-  const auto timings = profiled(session, c, images, options);
-  const double all = seconds_of(timings, [](const auto&) { return true; });
-  double products = seconds_of(timings, is_product);
-  if (std::ranges::any_of(timings, is_update)) {
-    nn::TrainerOptions apart = options;
-    apart.fusion.weight_update = false;
-    products = seconds_of(profiled(session, c, images, apart), is_product);
-  }
+                       nn::TrainerOptions options) {
+  options.fusion.weight_update = false;
   StepProfile profile;
-  profile.product_share = all > 0 ? 100 * products / all : std::numeric_limits<double>::quiet_NaN();
-  for (const runtime::DispatchTiming& timing : timings) {
-    if (timing.calls > 0) profile.flops += timing.flops / static_cast<double>(timing.calls);
+  double all = 0, products = 0;
+  for (const LeastTime& time : profiled(session, c, images, options)) {
+    all += time.seconds;
+    if (is_product(time)) products += time.seconds;
+    profile.flops += time.dispatch.flops;
   }
+  profile.product_share = all > 0 ? 100 * products / all : std::numeric_limits<double>::quiet_NaN();
   return profile;
 }
 
