@@ -21,10 +21,16 @@ const uint LANES = 8;
 const uint LOADS = (ROWS + LANES - 1) / LANES;
 
 uint lane() { return gl_LocalInvocationID.x; }
-// Workgroups that follow each other share their columns of B, which stay in a core's cache.
-uint first_shared() { return gl_WorkGroupID.x * ROWS; }
+// Workgroups that follow each other share their columns of B, which stay in a core's cache; with
+// ALONG_ROWS their rows of C, so that what is updated there is read in the order of memory.
+#ifdef ALONG_ROWS
+uvec2 tile = gl_WorkGroupID.yx;
+#else
+uvec2 tile = gl_WorkGroupID.xy;
+#endif
+uint first_shared() { return tile.x * ROWS; }
 // Of the invocation's 8 columns, in vec4.
-uint first_own4() { return 2 * (gl_WorkGroupID.y * LANES + lane()); }
+uint first_own4() { return 2 * (tile.y * LANES + lane()); }
 
 vec4 left[ROWS];   // the sums of columns 0 to 3
 vec4 right[ROWS];  // and 4 to 7

@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #define TEXELS
+#define ALONG_ROWS
 #include "gemm.glsl"
 #define JOINED_SLOTS p.slot_stride
 #include "optimizer_values.glsl"

@@ -92,6 +92,7 @@ void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
   auto [dispatch, push] = gemm_dispatch(l, operands, variant);
   dispatch.label = fmt::format("{} gemm tn, {}", label, update_->kind());
   dispatch.shader = fmt::format("gemm_update_{}", update_->shader());
+  std::swap(dispatch.groups[0], dispatch.groups[1]);  // along the rows of W
   std::ranges::copy(update_->variant(), dispatch.constants.begin() + 1);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   const auto bindings = update_->bindings(l, part);
