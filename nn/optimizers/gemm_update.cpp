@@ -26,7 +26,7 @@ std::vector<ValueId> inputs_of(ValueId dy, ValueId x, const OptimizerOperation& 
 }
 
 // Whether the kernel that updates compiles here is asked apart from the tiles, so that a driver
-// that refuses it keeps them. It is not measured: it always wins.
+// that refuses it keeps them. No contest measures it: docs/benchmarks.md has what it is worth.
 bool wants_merged(Lowering& l, const OptimizerOperation& update, const GemmSizes& sizes) {
   const std::uint32_t slots = update.slots();
   if (slots > 0 &&
