@@ -20,18 +20,6 @@ namespace {
 
 constexpr std::int64_t kEntries = 8;  // of the step table
 
-std::vector<float> table_of(const OptimizerConfig& config) {
-  std::vector<float> table;
-  for (std::uint64_t t = 1; t <= kEntries; ++t) {
-    // The learning rate falls, so that a wrong table index shows.
-    const double rate = config.learning_rate / (1 + 0.1 * static_cast<double>(t));
-    const StepTableEntry entry = step_table_entry(config, t, rate);
-    table.insert(table.end(), {entry.learning_rate, entry.bias_correction1,
-                               entry.sqrt_bias_correction2, entry.reserved});
-  }
-  return table;
-}
-
 UpdateValues build(Graph& graph, const UpdateCase& c) {
   UpdateValues values;
   values.step = add_step_inputs(graph, kEntries);
@@ -70,7 +58,8 @@ OpCase UpdateGraph::operation_case() {
   c.build_whole = [this](Graph& graph) { values_ = build(graph, c_); };
   c.fill = [this](const Value& value, std::size_t, std::uint32_t replica,
                   PhiloxRng&) -> std::optional<std::vector<std::uint32_t>> {
-    if (value.name == "step_table") return words_of(table_of(c_.replicas[replica]));
+    if (value.name == "step_table")
+      return words_of(falling_step_table(c_.replicas[replica], kEntries));
     if (value.name != "hyperparameters") return std::nullopt;
     const auto words = hyperparameters(replica);
     return std::vector<std::uint32_t>(words.begin(), words.end());

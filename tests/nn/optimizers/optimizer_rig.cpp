@@ -37,9 +37,11 @@ Hyperparameters hyperparameters_of(const OptimizerConfig& config) {
   return hyperparameters;
 }
 
-std::vector<float> table_of(const OptimizerConfig& config) {
+}  // namespace
+
+std::vector<float> falling_step_table(const OptimizerConfig& config, std::uint64_t steps) {
   std::vector<float> table;
-  for (std::uint64_t t = 1; t <= kSteps; ++t) {
+  for (std::uint64_t t = 1; t <= steps; ++t) {
     // The learning rate falls, so that a wrong table index shows.
     const double rate = config.learning_rate / (1 + 0.1 * static_cast<double>(t));
     const StepTableEntry entry = step_table_entry(config, t, rate);
@@ -48,8 +50,6 @@ std::vector<float> table_of(const OptimizerConfig& config) {
   }
   return table;
 }
-
-}  // namespace
 
 ParameterSet random_parameters(PhiloxRng& rng) {
   ParameterSet set;
@@ -105,7 +105,7 @@ OptimizerRig::OptimizerRig(runtime::Device& device, const ParameterSet& set,
     const Hyperparameters hyperparameters = hyperparameters_of(config);
     std::memcpy(words.data(), &hyperparameters, sizeof hyperparameters);
     executable_->write_words(inputs_.hyperparameters, words, replica);
-    executable_->write(inputs_.table, table_of(config), replica);
+    executable_->write(inputs_.table, falling_step_table(config, kSteps), replica);
   }
 }
 
@@ -168,7 +168,7 @@ ReferenceRig::ReferenceRig(const ParameterSet& set, const OptimizerConfig& confi
   members_ = declare_values(graph_, set_);
   partials_ = add_optimizer(graph_, config, inputs_);
   memory_ = std::make_unique<ReferenceMemory>(graph_, 1);
-  const std::vector<float> table = table_of(config);
+  const std::vector<float> table = falling_step_table(config, kSteps);
   (*memory_)[inputs_.table].assign(table.begin(), table.end());
   const Hyperparameters numbers = hyperparameters_of(config);
   std::array<float, 32> words{};

@@ -19,6 +19,9 @@ namespace vktrain::nn {
 // One to six members of odd shapes; some penalised, some states among them.
 ParameterSet random_parameters(PhiloxRng& rng);
 
+// Entries of `steps` steps whose learning rate falls.
+std::vector<float> falling_step_table(const OptimizerConfig& config, std::uint64_t steps);
+
 // [member] -> values; empty for states. Some are exactly 0.
 using Tensors = std::vector<std::vector<float>>;
 Tensors random_tensors(const ParameterSet& set, PhiloxRng& rng, double scale);
