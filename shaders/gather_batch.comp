@@ -8,6 +8,8 @@
 #include "philox.glsl"
 #include "step_state.glsl"
 layout(constant_id = 1) const bool AUGMENT = false;
+// Neighbouring invocations take neighbouring images instead of neighbouring pixels.
+layout(constant_id = 2) const bool ACROSS_IMAGES = false;
 
 layout(set = 0, binding = 0, std430) readonly buffer Images { uint images[]; };  // 4 bytes a word
 layout(set = 0, binding = 0, std430) readonly buffer Images4 { uvec4 images4[]; };
@@ -91,8 +93,8 @@ void main() {
     uint parts = (p.row_words + WORDS - 1) / WORDS;
     uint item = item_index();
     if (item >= p.batch * parts) return;
-    uint row = item / parts;
-    uint first = item % parts * WORDS;
+    uint row = ACROSS_IMAGES ? item % p.batch : item / parts;
+    uint first = (ACROSS_IMAGES ? item / p.batch : item % parts) * WORDS;
     uint step = state[replica() * p.state_replica].step_in_epoch;
     uint image = indices[replica() * p.index_replica + step * p.batch_stride + row];
     uint target = replica() * p.x_replica + row * p.row_words;

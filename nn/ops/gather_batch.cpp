@@ -92,7 +92,10 @@ void GatherBatch::lower(Lowering& l) const {
   PlannedDispatch dispatch;
   dispatch.label = "gather batch";
   dispatch.shader = "gather_batch";
-  dispatch.constants = {64, augmented ? 1u : 0u};
+  // Images lie anywhere in memory. A GPU reads whole lines of one; a CPU driver waits for memory
+  // less where its lanes wait for one image each.
+  const bool across = l.device().kind == runtime::DeviceKind::cpu;
+  dispatch.constants = {64, augmented ? 1u : 0u, across ? 1u : 0u};
   dispatch.bindings = {l.read(dataset_.images),
                        l.read(dataset_.labels),
                        l.read(dataset_.indices),

@@ -92,17 +92,30 @@ class GatherBatchTest : public DeviceTest {
     for (const float value : all) ASSERT_TRUE(std::isfinite(value));
   }
 
+  // In the order of pixels, as on GPUs, and across images, as on CPU drivers.
   void check_epoch(const Shape& image, const Normalization& normalization) {
+    for (const runtime::DeviceKind kind :
+         {runtime::DeviceKind::discrete, runtime::DeviceKind::cpu}) {
+      runtime::DeviceProfile profile = device().profile();
+      profile.kind = kind;
+      check_epoch_as(profile, image, normalization);
+    }
+  }
+
+  void check_epoch_as(const runtime::DeviceProfile& profile, const Shape& image,
+                      const Normalization& normalization) {
     Rig rig(image, normalization);
     ParameterStorage storage(device(), rig.parameters, kReplicas, 0);
-    Executable full(device(), rig.graph, storage, {.batch = kBatchSize, .replicas = kReplicas});
+    Executable full(device(), rig.graph, storage,
+                    {.batch = kBatchSize, .replicas = kReplicas, .plan_for = profile});
     std::map<ValueId, runtime::Slice> externals;
     for (const ValueId id :
          {rig.step.state, rig.dataset.images, rig.dataset.labels, rig.dataset.indices}) {
       externals[id] = full.memory_of(id);
     }
     Executable last(device(), rig.graph, storage,
-                    {.batch = kLength % kBatchSize, .replicas = kReplicas}, externals);
+                    {.batch = kLength % kBatchSize, .replicas = kReplicas, .plan_for = profile},
+                    externals);
     full.write_words(rig.dataset.images, rig.words());
     full.write_words(rig.dataset.labels, rig.labels);
     for (std::uint32_t replica = 0; replica < kReplicas; ++replica) {
