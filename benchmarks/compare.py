@@ -50,6 +50,10 @@ def parse_json(subject, text):
         raise Failure(f"{subject}: the output is not JSON: {error}") from error
 
 
+def threads_of_vktrain(options):
+    return options.threads if options.vktrain_threads is None else options.vktrain_threads
+
+
 def run_vktrain(model, batch, options):
     """The row of one training step."""
     subject = f"vktrain, {model.name} at batch {batch}"
@@ -59,7 +63,7 @@ def run_vktrain(model, batch, options):
                "--warmup", str(options.warmup), "--device", options.vktrain_device,
                *shlex.split(options.vktrain_options)]
     rows = parse_json(subject, run(subject, command, options,
-                                   LP_NUM_THREADS=str(options.threads)))
+                                   LP_NUM_THREADS=str(threads_of_vktrain(options))))
     if len(rows) != 1 or not rows[0].get("images_per_second"):
         raise Failure(f"{subject}: expected one row with images_per_second, found {len(rows)} rows")
     return rows[0]
@@ -147,6 +151,11 @@ def percent(share):
     return "-" if share is None else f"{100 * share:.1f}"
 
 
+def threads_text(report):
+    own, vktrain = report["threads"], report["vktrain_threads"]
+    return f"{own} threads" if own == vktrain else f"{own} threads for PyTorch, {vktrain} for vktrain"
+
+
 def markdown(report):
     """The table, and under it what it was measured with."""
     unit = "images/s of processor time" if report["by_cpu_time"] else "images/s"
@@ -169,7 +178,7 @@ def markdown(report):
     libraries = [os.path.realpath(path) for path in pytorch["blas"]] + pytorch["built_with"]
     libraries += [f"{name} {pytorch[name]}" for name in ("cuda", "cudnn") if pytorch[name]]
     lines += [
-        f"{report['pairs']} pairs, {report['threads']} threads, {report['date']}, load average "
+        f"{report['pairs']} pairs, {threads_text(report)}, {report['date']}, load average "
         f"{report['load_average']:.1f} at the beginning.", "",
         f"- vktrain {vktrain['version']} ({vktrain['commit']}): {vktrain['device']}, "
         f"{vktrain['driver']}; its peak {vktrain['peak_gflops'] or 0:,.0f} GFLOP/s"
@@ -201,6 +210,9 @@ def parse_arguments():
                         help="more options for `vktrain bench step`")
     parser.add_argument("--device", default="cpu", help="PyTorch's: cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU, for both")
+    parser.add_argument("--vktrain-threads", type=int, metavar="N",
+                        help="of lavapipe; 0: it computes on the thread that submits "
+                             "(default: --threads)")
     parser.add_argument("--data", type=pathlib.Path, metavar="DIR",
                         default=pathlib.Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--random", action="store_true", help="random images for PyTorch, too")
@@ -221,6 +233,8 @@ def parse_arguments():
         parser.error(f"unknown model {unknown[0]}; there are {', '.join(MODELS)}")
     if min(options.pairs, options.threads, options.repetitions, options.warmup) < 1:
         parser.error("--pairs, --threads, --repetitions and --warmup must be at least 1")
+    if options.vktrain_threads is not None and options.vktrain_threads < 0:
+        parser.error("--vktrain-threads must be at least 0")
     for path in (options.json, options.markdown):
         if path is not None and not path.resolve().parent.is_dir():
             parser.error(f"the folder of {path} does not exist; make it first")
@@ -231,7 +245,8 @@ def compare(options):
     names = options.models or list(MODELS)
     check_parameters(names, options)
     report = {"command": shlex.join(["python3", *sys.argv]), "pairs": options.pairs,
-              "threads": options.threads, "by_cpu_time": options.by_cpu_time, "rows": [],
+              "threads": options.threads, "vktrain_threads": threads_of_vktrain(options),
+              "by_cpu_time": options.by_cpu_time, "rows": [],
               "load_average": os.getloadavg()[0],
               "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
     for name in names:
