@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/fusion_linear_cross_entropy.h"
 #include "nn/fusion_max_pool2d.h"
 #include "nn/fusion_optimizer.h"
 #include "nn/ops/activation.h"
@@ -233,13 +234,13 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
   repeat(graph, options.bias_gradient, fuse_bias_gradient);
   repeat(graph, options.bias_gradient, fuse_conv2d_bias_gradient);
   repeat(graph, options.loss_gradient, fuse_loss_gradient);
+  repeat(graph, options.linear_cross_entropy, fuse_linear_cross_entropy);
   repeat(graph, options.max_pool2d, fuse_batch_norm_max_pool2d);
   repeat(graph, options.max_pool2d && device, [device](Graph& g, std::size_t index) {
     return fuse_conv2d_max_pool2d(g, index, *device);
   });
   // After the bias gradient, which the product then makes.
-  repeat(graph, options.weight_update && device,
-         [device](Graph& g, std::size_t index) { return fuse_weight_update(g, index, *device); });
+  if (options.weight_update && device) fuse_weight_updates(graph, *device);
 }
 
 }  // namespace vktrain::nn

@@ -8,18 +8,20 @@
 namespace vktrain::nn {
 
 struct FusionOptions {
-  bool bias = true;                 // bias_add into the GEMM or convolution before it
-  bool activation = true;           // activation into the GEMM, convolution (and bias), batch
-                                    // normalisation or sum of two values before it
-  bool activation_gradient = true;  // activation's derivative into the GEMM or convolution that
-                                    // makes its gradient
-  bool max_pool2d_gradient = true;  // activation's derivative into a max pooling's gradient
-  bool bias_gradient = true;        // sum of a bias gradient into the weight gradient
-  bool loss_gradient = true;        // softmax cross-entropy and its gradient in one kernel
+  bool bias = true;                  // bias_add into the GEMM or convolution before it
+  bool activation = true;            // activation into the GEMM, convolution (and bias), batch
+                                     // normalisation or sum of two values before it
+  bool activation_gradient = true;   // activation's derivative into the GEMM or convolution that
+                                     // makes its gradient
+  bool max_pool2d_gradient = true;   // activation's derivative into a max pooling's gradient
+  bool bias_gradient = true;         // sum of a bias gradient into the weight gradient
+  bool loss_gradient = true;         // softmax cross-entropy and its gradient in one kernel
+  bool linear_cross_entropy = true;  // a classifier's last linear layer, and its data gradient,
+                                     // into the loss with its gradient
   bool max_pool2d = true;     // max pooling over tiles of 2 x 2 and its gradient into the batch
                               // normalisation before it, or the convolution, where the device
                               // has kernels for that
-  bool weight_update = true;  // the optimizer's update of many weights into the GEMM that makes
+  bool weight_update = true;  // the optimizer's update of weights into the GEMM that makes
                               // their gradient, where the device has kernels for that
 
   static FusionOptions none() {
@@ -29,6 +31,7 @@ struct FusionOptions {
             .max_pool2d_gradient = false,
             .bias_gradient = false,
             .loss_gradient = false,
+            .linear_cross_entropy = false,
             .max_pool2d = false,
             .weight_update = false};
   }

@@ -39,48 +39,81 @@ std::size_t last_reader(const Graph& graph, ValueId value, std::size_t end) {
   return 0;
 }
 
+// Whether operations between the two, the last included, read the value.
+bool read_between(const Graph& graph, ValueId value, std::size_t after, std::size_t last) {
+  for (std::size_t i = after + 1; i <= last; ++i) {
+    if (reads(graph, i, value)) return true;
+  }
+  return false;
+}
+
 // A weight gradient that can update its weights, and what it takes for that.
 struct Merge {
   const Gemm* gemm = nullptr;
-  std::size_t optimizer = 0;  // its index
-  std::size_t member = 0;     // of the weights among its parameters
-  std::size_t place = 0;      // the last operation that needs the weights as they are
+  std::size_t optimizer = 0;         // its index
+  std::vector<std::size_t> members;  // the weights among its parameters, and perhaps their bias
+  std::size_t place = 0;             // the last operation that needs them as they are
+
+  ValueId bias_gradient() const { return gemm->epilogue().column_sum; }
 };
 
-std::optional<Merge> find_merge(const Graph& graph, std::size_t index,
-                                const runtime::DeviceProfile& device) {
-  Merge m = {.gemm = as<Gemm>(graph, index), .optimizer = optimizer_of(graph)};
-  if (!m.gemm || m.gemm->form() != GemmForm::tn || m.optimizer == kNoOperation) return {};
-  const ValueId gradient = m.gemm->c();
-  if (graph.value(gradient).shape.elements() < kLeastWeights || graph.kept(gradient)) return {};
-
-  const auto* optimizer = as<OptimizerOperation>(graph, m.optimizer);
-  const std::vector<ValueId>& gradients = optimizer->values().gradients;
-  const auto found = std::ranges::find(gradients, gradient);
-  if (found == gradients.end() || !GemmUpdate::supports(*optimizer, graph.parameters(), device)) {
-    return {};
-  }
-  m.member = static_cast<std::size_t>(found - gradients.begin());
-  m.place =
-      std::max(index, last_reader(graph, optimizer->values().parameters[m.member], m.optimizer));
-  // The optimizer alone reads the gradient, and nobody the bias gradient before it is made.
+// Adds the parameter with this gradient to the merge, if the optimizer alone reads the gradient.
+bool add_member(const Graph& graph, Merge& merge, ValueId gradient) {
+  const OptimizerValues& values = as<OptimizerOperation>(graph, merge.optimizer)->values();
+  const auto found = std::ranges::find(values.gradients, gradient);
+  if (found == values.gradients.end() || graph.kept(gradient)) return false;
   for (std::size_t i = 0; i < graph.operations().size(); ++i) {
-    if (i != m.optimizer && reads(graph, i, gradient)) return {};
-    if (i > index && i <= m.place && reads(graph, i, m.gemm->epilogue().column_sum)) return {};
+    if (i != merge.optimizer && reads(graph, i, gradient)) return false;
   }
+  merge.members.push_back(static_cast<std::size_t>(found - values.gradients.begin()));
+  merge.place = std::max(
+      merge.place, last_reader(graph, values.parameters[merge.members.back()], merge.optimizer));
+  return true;
+}
+
+// As kernels find it, and fills of tests and models declare it.
+bool bias_is_behind(const Graph& graph, const Merge& merge) {
+  const OptimizerValues& values = as<OptimizerOperation>(graph, merge.optimizer)->values();
+  const ParameterLayout layout(graph.parameters());
+  const auto offset = [&](std::size_t member) {
+    return layout.offset(graph.value(values.parameters[member]).parameter);
+  };
+  return offset(merge.members.front()) < offset(merge.members.back());
+}
+
+// `with_bias`: that of the bias, too, however few weights there are.
+std::optional<Merge> find_merge(const Graph& graph, std::size_t index,
+                                const runtime::DeviceProfile& device, bool with_bias) {
+  Merge m = {.gemm = as<Gemm>(graph, index), .optimizer = optimizer_of(graph), .members = {}};
+  if (!m.gemm || m.gemm->form() != GemmForm::tn || m.optimizer == kNoOperation) return {};
+  const auto* optimizer = as<OptimizerOperation>(graph, m.optimizer);
+  if (!GemmUpdate::supports(*optimizer, graph.parameters(), device)) return {};
+  const ValueId gradient = m.gemm->c();
+  if (!with_bias && graph.value(gradient).shape.elements() < kLeastWeights) return {};
+  m.place = index;
+  if (!add_member(graph, m, gradient)) return {};
+  const ValueId bias = m.bias_gradient();
+  if (bias == kNoValue) return m;
+  if (with_bias && !(add_member(graph, m, bias) && bias_is_behind(graph, m))) return {};
+  if (read_between(graph, bias, index, m.place)) return {};  // nobody before it is made
   return m;
 }
 
-// Takes parameter number `member` out of the optimizer at `index` (which is erased with its last
-// one) and returns an optimizer of it alone.
-std::unique_ptr<OptimizerOperation> take_out(Graph& graph, std::size_t index, std::size_t member) {
+// Takes those parameters out of the optimizer at `index` (which is erased with its last one) and
+// returns an optimizer of them alone.
+std::unique_ptr<OptimizerOperation> take_out(Graph& graph, std::size_t index,
+                                             const std::vector<std::size_t>& members) {
   const auto& optimizer = *as<OptimizerOperation>(graph, index);
-  OptimizerValues rest = optimizer.values(), one = rest;
-  one.parameters = {rest.parameters[member]};
-  one.gradients = {rest.gradients[member]};
-  rest.parameters.erase(rest.parameters.begin() + static_cast<std::ptrdiff_t>(member));
-  rest.gradients.erase(rest.gradients.begin() + static_cast<std::ptrdiff_t>(member));
   const OptimizerConfig config = optimizer.config();
+  OptimizerValues rest = optimizer.values(), taken = rest;
+  taken.parameters.clear();
+  taken.gradients.clear();
+  for (const std::size_t member : members) {
+    taken.parameters.push_back(rest.parameters[member]);
+    taken.gradients.push_back(rest.gradients[member]);
+  }
+  for (const ValueId id : taken.parameters) std::erase(rest.parameters, id);
+  for (const ValueId id : taken.gradients) std::erase(rest.gradients, id);
   auto& operations = graph.operations();
   if (rest.parameters.empty()) {
     operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(index));
@@ -89,19 +122,29 @@ std::unique_ptr<OptimizerOperation> take_out(Graph& graph, std::size_t index, st
     operations[index] = make_optimizer(config, std::move(rest));
     operations[index]->label = label;
   }
-  return make_optimizer(config, std::move(one));
+  return make_optimizer(config, std::move(taken));
 }
 
-}  // namespace
+// Whether products can update all that the optimizer does.
+bool products_update_all(const Graph& graph, const runtime::DeviceProfile& device) {
+  const std::size_t optimizer = optimizer_of(graph);
+  if (optimizer == kNoOperation) return false;
+  std::size_t members = 0;
+  for (std::size_t i = 0; i < graph.operations().size(); ++i) {
+    if (const auto merge = find_merge(graph, i, device, true)) members += merge->members.size();
+  }
+  return members == as<OptimizerOperation>(graph, optimizer)->values().parameters.size();
+}
 
-bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DeviceProfile& device) {
-  const std::optional<Merge> merge = find_merge(graph, index, device);
+bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DeviceProfile& device,
+                        bool with_bias) {
+  const std::optional<Merge> merge = find_merge(graph, index, device, with_bias);
   if (!merge) return false;
   const ValueId dy = merge->gemm->a(), x = merge->gemm->b();
-  const ValueId bias_gradient = merge->gemm->epilogue().column_sum;
+  const ValueId bias_gradient = merge->bias_gradient();
   const std::string label = merge->gemm->label;
   auto merged = std::make_unique<GemmUpdate>(dy, x, bias_gradient,
-                                             take_out(graph, merge->optimizer, merge->member));
+                                             take_out(graph, merge->optimizer, merge->members));
   merged->label = label;
   // Behind `place`, and the gradient's own place is gone.
   auto& operations = graph.operations();
@@ -109,6 +152,15 @@ bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DevicePr
                     std::move(merged));
   operations.erase(operations.begin() + static_cast<std::ptrdiff_t>(index));
   return true;
+}
+
+}  // namespace
+
+void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device) {
+  const bool all = products_update_all(graph, device);
+  for (std::size_t i = 0; i < graph.operations().size();) {
+    if (!fuse_weight_update(graph, i, device, all)) ++i;
+  }
 }
 
 }  // namespace vktrain::nn

@@ -41,6 +41,7 @@ layout(push_constant, std430) uniform Push {
     uint table_stride;
     uint hyperparameter_stride;
     uint slot_stride;  // vec4 between two slots of the optimizer's state
+    uint bias_offset;  // vec4 from the weights to the bias that is updated, too; 0: there is none
 } p;
 
 layout(constant_id = 4) const uint MIXED = 0;  // operands are rounded to half floats

@@ -1,4 +1,5 @@
-// tn kernels: the column sums of A. After gemm.glsl and the buffer bias_gradient.
+// tn kernels: the column sums of A, which end_bias_gradient of gemm_epilogue.glsl or gemm_update.glsl
+// gets. After gemm.glsl and the buffer bias_gradient.
 
 // Writes the gradient of bias elements 4 row4 to 4 row4 + 3, behind the partial product where K is
 // split. The padding up to a whole vec4 becomes 0.

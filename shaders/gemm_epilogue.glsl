@@ -12,6 +12,8 @@ layout(constant_id = 1) const uint ADD_BIAS = 0;
 layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result
 layout(constant_id = 3) const uint ACTIVATION_GRADIENT = 0;  // multiplies by the derivative
 
+void end_bias_gradient(uint row4, vec4 value) { store_bias_gradient(row4, value); }
+
 void prepare_store() {}  // see gemm_shuffle.glsl; other kernels do not call it
 
 // Of four columns; those past N get some column's.

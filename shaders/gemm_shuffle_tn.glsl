@@ -58,6 +58,6 @@ void main() {
         if (lane() == i4) total = sum;
     }
     if (p.sum_a != 0 && tile.y == 0 && lane() < ROWS4) {
-        store_bias_gradient(first_shared() / 4 + lane(), total);
+        end_bias_gradient(first_shared() / 4 + lane(), total);
     }
 }

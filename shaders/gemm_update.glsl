@@ -1,5 +1,6 @@
 // A weight gradient that is never stored: what becomes of a product's results is the optimizer's update
-// of the weights, C. In the place of gemm_epilogue.glsl, after gemm.glsl and an optimizer's .glsl.
+// of the weights, C, and where p.bias_offset says so of the bias. In the place of gemm_epilogue.glsl,
+// after gemm.glsl and an optimizer's .glsl.
 
 layout(set = 0, binding = 7, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 #include "gemm_bias_gradient.glsl"
@@ -13,6 +14,18 @@ void store(uint row, uint column4, vec4 value, vec4 added) {
     if (MIXED != 0) value *= p.a_unscale;
     uint index = c_base + row * p.c_stride + column4;
     parameters[index] = updated(index, load_parameters(index), keep_below(value, column4 * 4, p.n));
+}
+
+// Bias elements 4 row4 to 4 row4 + 3.
+void end_bias_gradient(uint row4, vec4 value) {
+    if (p.bias_offset == 0) {
+        store_bias_gradient(row4, value);
+        return;
+    }
+    if (row4 * 4 >= p.m) return;
+    if (MIXED != 0) value *= p.a_unscale;
+    uint index = c_base + p.bias_offset + row4;
+    parameters[index] = updated(index, load_parameters(index), keep_below(value, row4 * 4, p.m));
 }
 
 // There is no bias to add.

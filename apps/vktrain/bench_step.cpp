@@ -177,7 +177,9 @@ std::vector<LeastTime> profiled(BenchSession& session, const StepCase& c, const 
 }
 
 bool is_product(const LeastTime& time) {
-  return time.dispatch.kernel.starts_with("gemm") || time.dispatch.kernel.starts_with("conv2d");
+  const std::string& kernel = time.dispatch.kernel;
+  return kernel.starts_with("gemm") || kernel.starts_with("conv2d") ||
+         kernel.starts_with("linear_cross_entropy");  // two products and the loss between them
 }
 
 struct StepProfile {

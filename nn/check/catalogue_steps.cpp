@@ -2,6 +2,8 @@
 // metrics and the count of predictions. Whole graphs; nothing is differentiated.
 #include <fmt/format.h>
 
+#include <cmath>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "nn/ops/gather_batch.h"
 #include "nn/ops/gemm.h"
 #include "nn/ops/gemm_variants.h"
+#include "nn/ops/linear_cross_entropy.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "nn/optimizers/optimizer.h"
 
@@ -53,6 +56,44 @@ CatalogueCase loss_case(std::int64_t batch, std::int64_t classes, double smoothi
                                PhiloxRng& rng) -> std::optional<Words> {
     if (value.name == "labels") return draw_below(count, static_cast<std::uint32_t>(classes), rng);
     return scaled_normals(count, 3, rng);
+  };
+  return c;
+}
+
+struct LinearLossSizes {
+  std::int64_t batch, in, classes;
+};
+
+// A last layer with its loss and all that can be merged, or (`plain`) without bias and data
+// gradient.
+CatalogueCase linear_loss_case(const LinearLossSizes& sizes, const ActivationSpec& activation,
+                               double smoothing, bool plain, std::uint64_t seed) {
+  CatalogueCase c;
+  c.name = fmt::format("loss with its layer, {} x {} -> {}, {}, smoothing {}{}", sizes.batch,
+                       sizes.in, sizes.classes, to_string(activation.kind), smoothing,
+                       plain ? ", no bias, no data gradient" : "");
+  c.operation.batch = sizes.batch;
+  c.operation.seed = seed;
+  c.operation.build_whole = [=](Graph& graph) {
+    LinearCrossEntropyValues v;
+    v.x = graph.add_external("x", {kBatch, sizes.in}, DType::f32, false);
+    v.weight = graph.add_parameter({.name = "weight", .shape = {sizes.classes, sizes.in}});
+    if (!plain) v.bias = graph.add_parameter({.name = "bias", .shape = {sizes.classes}});
+    v.labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+    v.result = {graph.add_activation("loss", {kBatch}),
+                graph.add_activation("correct", {kBatch}, DType::u32)};
+    v.gradient = graph.add_activation("gradient", {kBatch, sizes.classes});
+    if (!plain) v.data_gradient = graph.add_activation("dx", {kBatch, sizes.in});
+    v.gradient_activation = activation;
+    graph.add(std::make_unique<LinearCrossEntropy>(v, smoothing)).label = "last";
+  };
+  c.operation.fill = [sizes](const Value& value, std::size_t count, std::uint32_t,
+                             PhiloxRng& rng) -> std::optional<Words> {
+    if (value.name == "labels") {
+      return draw_below(count, static_cast<std::uint32_t>(sizes.classes), rng);
+    }
+    if (value.name == "x") return scaled_normals(count, 1, rng);
+    return scaled_normals(count, 2 / std::sqrt(static_cast<double>(sizes.in)), rng);
   };
   return c;
 }
@@ -145,20 +186,22 @@ std::vector<float> step_table(const OptimizerConfig& config) {
   return table;
 }
 
-// Three steps; end_step advances the counters from one to the next.
+// Three steps of what `declare` adds to a graph; end_step advances the counters from one to the
+// next.
 CatalogueCase optimizer_case(const OptimizerConfig& config, std::string_view what,
-                             std::uint64_t seed) {
+                             std::uint64_t seed,
+                             const std::function<void(Graph&)>& declare = declare_parameters) {
   CatalogueCase c;
   c.name = std::string(what);
   c.operation.batch = 65;
   c.operation.seed = seed;
   c.operation.runs = 3;
   c.operation.optimizer_fill = optimizer_fill(config);
-  c.operation.build_whole = [config](Graph& graph) {
+  c.operation.build_whole = [config, declare](Graph& graph) {
     const StepInputs step = add_step_inputs(graph, kSteps);
     const CrossEntropy loss = {graph.add_external("loss", {kBatch}, DType::f32, false),
                                graph.add_external("correct", {kBatch}, DType::u32, false)};
-    declare_parameters(graph);
+    declare(graph);
     end_step(graph, loss, step, add_optimizer(graph, config, step));
   };
   c.operation.fill = [config](const Value& value, std::size_t count, std::uint32_t,
@@ -179,24 +222,32 @@ CatalogueCase optimizer_case(const OptimizerConfig& config, std::string_view wha
   return c;
 }
 
+// A linear layer's weight gradient with that of its bias.
+void add_weight_gradient(Graph& graph) {
+  constexpr std::int64_t kOutputs = 100, kInputs = 165;
+  const ValueId weight =
+      graph.add_parameter({.name = "large.weight", .shape = {kOutputs, kInputs}});
+  const ValueId bias = graph.add_parameter({.name = "large.bias", .shape = {kOutputs}});
+  const ValueId dy = graph.add_external("dy", {kBatch, kOutputs}, DType::f32, false);
+  const ValueId x = graph.add_external("x", {kBatch, kInputs}, DType::f32, false);
+  GemmEpilogue epilogue;
+  epilogue.column_sum = graph.gradient_slot(bias);
+  graph.add(std::make_unique<Gemm>(GemmForm::tn, dy, x, graph.gradient_slot(weight), epilogue));
+}
+
 // The update of a layer's weights by the product that makes their gradient, where the device has
-// kernels for it; of small integers, as Adam's first step amplifies a rounding that makes a
-// gradient of 0.
-CatalogueCase merged_update_case(const OptimizerConfig& config,
+// kernels for it, and (`alone`) of its bias, for want of other parameters; of small integers, as
+// Adam's first step amplifies a rounding that makes a gradient of 0.
+CatalogueCase merged_update_case(const OptimizerConfig& config, bool alone,
                                  const runtime::DeviceProfile& device, std::uint64_t seed) {
-  CatalogueCase c = optimizer_case(config, "weight gradient and update, [100, 165]", seed);
-  c.operation.build_whole = [build = c.operation.build_whole](Graph& graph) {
-    constexpr std::int64_t kOutputs = 100, kInputs = 165;
-    const ValueId weight =
-        graph.add_parameter({.name = "large.weight", .shape = {kOutputs, kInputs}});
-    const ValueId bias = graph.add_parameter({.name = "large.bias", .shape = {kOutputs}});
-    const ValueId dy = graph.add_external("dy", {kBatch, kOutputs}, DType::f32, false);
-    const ValueId x = graph.add_external("x", {kBatch, kInputs}, DType::f32, false);
-    GemmEpilogue epilogue;
-    epilogue.column_sum = graph.gradient_slot(bias);
-    graph.add(std::make_unique<Gemm>(GemmForm::tn, dy, x, graph.gradient_slot(weight), epilogue));
-    build(graph);
-  };
+  const std::string what = alone ? "weight gradient and update with bias, [100, 165]"
+                                 : "weight gradient and update, [100, 165]";
+  CatalogueCase c = optimizer_case(config, what, seed, [alone](Graph& graph) {
+    add_weight_gradient(graph);
+    if (!alone) declare_parameters(graph);
+  });
+  // The bias gradient is not made where the product updates the bias.
+  if (alone) c.operation.ignore = [](const Value& v) { return v.kind == ValueKind::gradient; };
   c.operation.fill = [fill = c.operation.fill](const Value& value, std::size_t count,
                                                std::uint32_t replica, PhiloxRng& rng) {
     if (value.name != "dy" && value.name != "x") return fill(value, count, replica, rng);
@@ -257,6 +308,15 @@ std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,
     }
     all.push_back(confusion_case(batch, classes, ++seed));
   }
+  const auto linear_loss = [&](const LinearLossSizes& sizes, Activation kind, double smoothing,
+                               bool plain = false) {
+    all.push_back(linear_loss_case(sizes, {kind, 0.1f}, smoothing, plain, ++seed));
+  };
+  linear_loss({1, 3, 2}, Activation::none, 0);
+  linear_loss({65, 64, 10}, Activation::relu, 0);
+  linear_loss({512, 150, 10}, Activation::tanh, 0);
+  linear_loss({33, 30, 16}, Activation::leaky_relu, 0.1);
+  linear_loss({64, 784, 10}, Activation::none, 0.1, true);
   all.push_back(gather_case({1, 28, 28}, {}, "batch of [1, 28, 28]", ++seed));
   all.push_back(gather_case({3, 5, 7}, {}, "batch of [3, 5, 7]", ++seed));
   all.push_back(gather_case({3, 9, 10}, {.horizontal_flip = 0.5, .shift = 2},
@@ -272,7 +332,9 @@ std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,
     using enum OptimizerKind;
     for (const OptimizerKind kind : {sgd, adam, rmsprop, adagrad}) {
       const OptimizerConfig config = optimizer(kind, OptimizerDefinition::pytorch, 0.02);
-      all.push_back(merged_update_case(config, device, seed + 200));
+      for (const bool alone : {false, true}) {
+        all.push_back(merged_update_case(config, alone, device, seed + 200));
+      }
     }
   }
   return all;

@@ -11,6 +11,7 @@
 #include "nn/ops/conv2d.h"
 #include "nn/ops/gather_batch.h"
 #include "nn/ops/gemm.h"
+#include "nn/ops/linear_cross_entropy.h"
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "nn/optimizers/gemm_update.h"
@@ -202,6 +203,27 @@ Tolerance of_cross_entropy(const SoftmaxCrossEntropy& loss, ValueId output,
   return {.relative = units, .absolute = units};
 }
 
+// The loss of logits that are sums of products: a loss passes their error on twice at most (once
+// from the label's logit, once from the others), a gradient once, over the batch, and the data
+// gradient adds up as many of those as there are classes.
+Tolerance of_linear_cross_entropy(const LinearCrossEntropy& op, ValueId output,
+                                  const ReferenceMemory& memory) {
+  const LinearCrossEntropyValues& v = op.values();
+  const Shape weight = memory.shape(v.weight);
+  const double classes = static_cast<double>(weight[0]);
+  const double largest_weight = largest(memory[v.weight]);
+  double term = largest(memory[v.x]) * largest_weight;
+  if (v.bias != kNoValue) term += largest(memory[v.bias]);
+  const double logit =
+      sum_of_products(static_cast<double>(weight.elements_per_row()), term).absolute + 8 * term;
+  const double loss = op.label_smoothing() > 0 ? 68 : 17;
+  if (output == v.result.loss) return {.relative = loss, .absolute = loss + 2 * logit};
+  const double gradient = (34 + logit) / static_cast<double>(memory.batch());
+  if (output == v.gradient) return {.relative = 34, .absolute = gradient};
+  const double slope = std::max(1.0f, v.gradient_activation.alpha);
+  return {.relative = 34, .absolute = slope * classes * largest_weight * gradient};
+}
+
 // Terms of an update are as large as the weights are or become; square roots and quotients take
 // 2.5 units each. State decays from terms as large as its own largest value.
 Tolerance of_update(const Operation& operation, ValueId output, const ReferenceMemory& memory) {
@@ -285,6 +307,9 @@ Tolerance tolerance_of(const Operation& operation, ValueId output, const Referen
   }
   if (const auto* op = dynamic_cast<const SoftmaxCrossEntropy*>(&operation)) {
     return of_cross_entropy(*op, output, memory);
+  }
+  if (const auto* op = dynamic_cast<const LinearCrossEntropy*>(&operation)) {
+    return of_linear_cross_entropy(*op, output, memory);
   }
   // (byte / 255 - mean) / std: scale, shift and result are rounded, each at this magnitude.
   if (kind == "gather_batch") return {.relative = 5, .absolute = 5 * largest(memory[output])};

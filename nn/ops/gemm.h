@@ -47,6 +47,8 @@ class Gemm : public Operation {
   ValueId c() const { return outputs_[0]; }
   const GemmEpilogue& epilogue() const { return epilogue_; }
 
+  bool may_split = true;  // K (nn/ops/gemm_product.h)
+
  private:
   void lower_product(Lowering& lowering, const GemmVariant& variant, const SplitSum& sum,
                      const SplitEpilogue& epilogue) const;

@@ -30,6 +30,10 @@ std::string family_of(GemmForm form, Precision precision) {
   return fmt::format("gemm {}{}", to_string(form), precision == Precision::mixed ? " mixed" : "");
 }
 
+bool fits_loops(const GemmVariant& variant, const runtime::DeviceProfile& device) {
+  return within_loop_limit(variant.turns.of(variant.k_per_split), device);
+}
+
 }  // namespace
 
 GemmSizes gemm_sizes(GemmForm form, std::int64_t a_rows, std::int64_t a_columns,
@@ -55,6 +59,13 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   const Precision precision = product.precision;
   const GemmSizes sizes = gemm_sizes(l, product);
   std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device(), precision);
+  if (!product.may_split && variants.front().splits > 1) {
+    // Without a question: the tuner knows the split kernels alone.
+    const GemmVariant whole = unsplit(variants.front(), sizes);
+    if (fits_loops(whole, l.device())) return whole;
+  } else if (!product.may_split) {
+    std::erase_if(variants, [](const auto& v) { return v.splits > 1 && !v.last_resort; });
+  }
   VariantQuestion question = {.family = family_of(form, precision),
                               .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
                               .candidates = {},

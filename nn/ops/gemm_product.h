@@ -21,7 +21,7 @@ struct GemmPush {
   float alpha = 0;
   std::uint32_t sum_a = 0;
   float a_scale = 1, a_unscale = 1;
-  std::uint32_t table_stride = 0, hyperparameter_stride = 0, slot_stride = 0;
+  std::uint32_t table_stride = 0, hyperparameter_stride = 0, slot_stride = 0, bias_offset = 0;
 };
 
 // C = op(A) op(B).
@@ -30,6 +30,8 @@ struct GemmProduct {
   ValueId a = kNoValue;
   ValueId b = kNoValue;
   Precision precision = Precision::f32;
+  // K; else kernels that do not, as far as the device's loops may be so long.
+  bool may_split = true;
 };
 
 // Of A [a_rows, a_columns] and B.

@@ -291,6 +291,13 @@ std::vector<GemmVariant> f32_candidates(GemmForm form, const GemmSizes& sizes,
 
 }  // namespace
 
+GemmVariant unsplit(GemmVariant variant, const GemmSizes& sizes) {
+  variant.splits = 1;
+  variant.k_per_split = round_up(sizes.k, std::max(kSplitUnit, variant.turns.step));
+  variant.name.resize(std::min(variant.name.size(), variant.name.find(" split ")));
+  return variant;
+}
+
 bool gemm_can_shuffle(const runtime::DeviceProfile& device) {
   return reads_texels(device) && device.subgroup_shuffle && device.subgroup_size == kShuffleLanes;
 }

@@ -45,6 +45,9 @@ std::vector<GemmVariant> gemm_candidates(GemmForm form, const GemmSizes& sizes,
                                          const runtime::DeviceProfile& device,
                                          Precision precision = Precision::f32);
 
+// The same kernel with K in one piece.
+GemmVariant unsplit(GemmVariant variant, const GemmSizes& sizes);
+
 // Whether the device has "shuffle" kernels: its subgroup is a workgroup of 8 lanes.
 bool gemm_can_shuffle(const runtime::DeviceProfile& device);
 

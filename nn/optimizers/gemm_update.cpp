@@ -15,14 +15,23 @@
 namespace vktrain::nn {
 namespace {
 
+// K up to this is not split where the product updates: splits would keep more cores busy, but what
+// they need besides are two dispatches, of which each wakes the driver's threads.
+constexpr std::int64_t kMostWholeDepth = 1024;
+
 std::vector<ValueId> inputs_of(ValueId dy, ValueId x, const OptimizerOperation& update) {
   const OptimizerValues& values = update.values();
-  return {dy,
-          x,
-          values.parameters.at(0),
-          values.step.state,
-          values.step.table,
-          values.step.hyperparameters};
+  std::vector<ValueId> inputs = {dy, x};
+  inputs.insert(inputs.end(), values.parameters.begin(), values.parameters.end());
+  inputs.insert(inputs.end(), {values.step.state, values.step.table, values.step.hyperparameters});
+  return inputs;
+}
+
+std::vector<ValueId> outputs_of(ValueId bias_gradient, const OptimizerOperation& update) {
+  const std::vector<ValueId>& parameters = update.values().parameters;
+  std::vector<ValueId> outputs = {parameters.at(0), bias_gradient};
+  outputs.insert(outputs.end(), parameters.begin() + 1, parameters.end());
+  return outputs;
 }
 
 // Whether the kernel that updates compiles here is asked apart from the tiles, so that a driver
@@ -49,11 +58,15 @@ bool can_update(const GemmVariant& variant) {
 
 GemmUpdate::GemmUpdate(ValueId dy, ValueId x, ValueId bias_gradient,
                        std::unique_ptr<OptimizerOperation> update)
-    : Operation(inputs_of(dy, x, *update), {update->values().parameters.at(0), bias_gradient}),
+    : Operation(inputs_of(dy, x, *update), outputs_of(bias_gradient, *update)),
       update_(std::move(update)) {
   const OptimizerValues& values = update_->values();
-  if (values.parameters.size() != 1 || values.penalty_partials != kNoValue) {
-    throw std::invalid_argument("gemm_update: takes an optimizer of one parameter, no penalties");
+  if (values.parameters.size() > 2 || values.penalty_partials != kNoValue) {
+    throw std::invalid_argument(
+        "gemm_update: takes an optimizer of weights and at most a bias, no penalties");
+  }
+  if (updates_bias() && values.gradients[1] != bias_gradient) {
+    throw std::invalid_argument("gemm_update: the bias has another gradient");
   }
 }
 
@@ -65,28 +78,48 @@ bool GemmUpdate::supports(const OptimizerOperation& optimizer, const ParameterSe
           ParameterStorage::joins_slots(device, ParameterLayout(parameters), 1, slots));
 }
 
-std::unique_ptr<Operation> GemmUpdate::product() const {
+std::unique_ptr<Operation> GemmUpdate::product(bool may_split) const {
   GemmEpilogue epilogue;
   epilogue.column_sum = bias_gradient();
   auto product = std::make_unique<Gemm>(GemmForm::tn, dy(), x(), gradient(), epilogue);
   product->label = label;
   product->precision = precision;
+  product->may_split = may_split;
   return product;
 }
 
 void GemmUpdate::lower(Lowering& l) const {
-  const GemmProduct operands = {GemmForm::tn, dy(), x(), precision};
+  // Also where the two stay apart: the number of replicas may be why, and changes no bits.
+  const bool may_split = l.batch() > kMostWholeDepth;
+  const GemmProduct operands = {GemmForm::tn, dy(), x(), precision, may_split};
   if (wants_merged(l, *update_, gemm_sizes(l, operands))) {
     const GemmVariant variant = choose_gemm_variant(l, operands);
     if (can_update(variant)) return lower_merged(l, operands, variant);
   }
-  product()->lower(l);
+  product(may_split)->lower(l);
   update_->lower(l);
+}
+
+// Of the range: the weights, or from them to the bias.
+RangePart GemmUpdate::part(const Lowering& l) const {
+  RangePart part = part_of(l.parameters(), l.graph().value(weight()));
+  if (!updates_bias()) return part;
+  const RangePart bias = part_of(l.parameters(), l.graph().value(update_->values().parameters[1]));
+  part.elements = bias.offset + bias.elements - part.offset;
+  return part;
+}
+
+std::uint32_t GemmUpdate::bias_offset(const Lowering& l) const {
+  if (!updates_bias()) return 0;
+  const ParameterLayout& layout = l.parameters();
+  const std::vector<ValueId>& parameters = update_->values().parameters;
+  const auto offset = [&](ValueId id) { return layout.offset(l.graph().value(id).parameter); };
+  return to_u32((offset(parameters[1]) - offset(parameters[0])) / 4);
 }
 
 void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
                               const GemmVariant& variant) const {
-  const RangePart part = part_of(l.parameters(), l.graph().value(weight()));
+  const RangePart part = this->part(l);
   const Layout layout = l.layout(weight());
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id) / 4; };
   auto [dispatch, push] = gemm_dispatch(l, operands, variant);
@@ -106,17 +139,19 @@ void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
   push.c_replica = replica_of(weight());
   push.bias_gradient_replica = replica_of(bias_gradient());
   push.sum_a = bias_gradient() != kNoValue ? 1 : 0;
+  push.bias_offset = bias_offset(l);
   push.table_stride = update_->table_stride(l);
   push.hyperparameter_stride = update_->hyperparameter_stride(l);
   push.slot_stride = to_u32(l.parameters().trainable_size() * l.replicas() / 4);
   dispatch.push = push_bytes(push);
-  dispatch.flops += update_->update_flops(layout.size());
-  dispatch.bytes += update_->update_bytes(layout.size());
+  const std::int64_t updated = layout.size() + (updates_bias() ? layout.rows : 0);
+  dispatch.flops += update_->update_flops(updated);
+  dispatch.bytes += update_->update_bytes(updated);
   l.dispatch(std::move(dispatch));
 }
 
 void GemmUpdate::reference(ReferenceMemory& memory) const {
-  product()->reference(memory);
+  product(true)->reference(memory);
   update_->reference(memory);
 }
 

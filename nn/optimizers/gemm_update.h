@@ -1,8 +1,9 @@
 // A linear layer's weight gradient and the update of its weights in one kernel, so that the
-// gradient is never stored: on CPU drivers stores cost more than products. The product and the
-// update are dispatches of their own where the tuner took another kernel than those that can, where
-// the driver refuses theirs, and where the device cannot bind the slots of state of all replicas at
-// once: the only choice of a kernel that depends on the number of replicas.
+// gradient is never stored: on CPU drivers stores cost more than products. With the bias, nothing
+// of the layer is left to another dispatch. The product and the update are dispatches of their own
+// where the tuner took another kernel than those that can, where the driver refuses theirs, and
+// where the device cannot bind the slots of state of all replicas at once: the only choice of a
+// kernel that depends on the number of replicas.
 #pragma once
 
 #include <memory>
@@ -18,9 +19,10 @@ struct GemmVariant;
 
 class GemmUpdate final : public Operation {
  public:
-  // dW[M, N] = dy[batch, M]^T x[batch, N] for the one parameter W that `update` has, without
-  // penalties; else throws std::invalid_argument. What dW's slot then holds is undefined.
-  // `bias_gradient`: output [M], the sums of dy's columns; kNoValue: none.
+  // dW[M, N] = dy[batch, M]^T x[batch, N] for the parameter W that `update` has, alone or with its
+  // bias [M] behind it, without penalties; else throws std::invalid_argument. What dW's slot then
+  // holds is undefined, and with a bias that of `bias_gradient`, the sums of dy's columns, too;
+  // without one they are an output, or kNoValue: none.
   GemmUpdate(ValueId dy, ValueId x, ValueId bias_gradient,
              std::unique_ptr<OptimizerOperation> update);
 
@@ -32,6 +34,7 @@ class GemmUpdate final : public Operation {
   ValueId x() const { return inputs_[1]; }
   ValueId weight() const { return outputs_[0]; }
   ValueId bias_gradient() const { return outputs_[1]; }
+  bool updates_bias() const { return update_->values().parameters.size() > 1; }
 
   // Whether kernels for `device` update as `optimizer` does, at least for one replica.
   static bool supports(const OptimizerOperation& optimizer, const ParameterSet& parameters,
@@ -39,7 +42,9 @@ class GemmUpdate final : public Operation {
 
  private:
   ValueId gradient() const { return update_->values().gradients[0]; }
-  std::unique_ptr<Operation> product() const;
+  std::unique_ptr<Operation> product(bool may_split) const;
+  RangePart part(const Lowering& lowering) const;
+  std::uint32_t bias_offset(const Lowering& lowering) const;  // in vec4; 0: no bias
   void lower_merged(Lowering& lowering, const GemmProduct& operands,
                     const GemmVariant& variant) const;
 

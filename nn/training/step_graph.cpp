@@ -29,7 +29,10 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
                  {.value = experiment.training.clip_value, .norm = experiment.training.clip_norm});
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
-  fuse(g.graph, fusion, device);
+  // The merged loss computes in f32 alone.
+  FusionOptions fitting = fusion;
+  if (experiment.training.precision != Precision::f32) fitting.linear_cross_entropy = false;
+  fuse(g.graph, fitting, device);
   set_precision(g.graph, experiment.training.precision);
   return g;
 }

@@ -33,20 +33,41 @@ struct NamedOptions {
 
 std::vector<NamedOptions> all_options() {
   FusionOptions bias = FusionOptions::none(), activation = bias, gradient = bias, sum = bias,
-                loss = bias;
+                loss = bias, head = bias;
   bias.bias = true;
   activation.activation = true;
   gradient.activation_gradient = true;
   sum.bias_gradient = true;
   loss.loss_gradient = true;
-  return {{"bias", bias},         {"activation", activation}, {"activation gradient", gradient},
-          {"bias gradient", sum}, {"loss gradient", loss},    {"all", FusionOptions{}}};
+  head.bias = head.loss_gradient = head.linear_cross_entropy = true;
+  FusionOptions no_head;
+  no_head.linear_cross_entropy = false;
+  return {{"bias", bias},
+          {"activation", activation},
+          {"activation gradient", gradient},
+          {"bias gradient", sum},
+          {"loss gradient", loss},
+          {"last layer and loss", head},
+          {"all but that", no_head},
+          {"all", FusionOptions{}}};
+}
+
+// Of merging the loss with the last layer's product, and with the product of that layer's data
+// gradient where this does not end with a derivative that reads the activation's input.
+std::size_t expected_head_savings(const std::vector<NetworkLayer>& layers,
+                                  const FusionOptions& options) {
+  const bool bare_product = !layers.back().bias || options.bias;
+  if (!options.linear_cross_entropy || !options.loss_gradient || !bare_product) return 0;
+  const NetworkLayer& before = layers[layers.size() - 2];
+  const bool other_operand = options.activation_gradient && before.kind == Kind::activation &&
+                             derivative_needs_input(before.activation.kind);
+  return other_operand ? 1 : 2;
 }
 
 // How many operations the rewrites save, from the layers alone.
 std::size_t expected_savings(const std::vector<NetworkLayer>& layers,
                              const FusionOptions& options) {
-  std::size_t saved = options.loss_gradient ? 1 : 0;
+  std::size_t saved = (options.loss_gradient ? 1 : 0) + expected_head_savings(layers, options);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const bool last = i + 1 == layers.size();
     const bool then_activation = !last && layers[i + 1].kind == Kind::activation;
@@ -133,10 +154,21 @@ const std::vector<NetworkLayer> kTwoLayers = {
 
 TEST(Fusion, TwoLayersBecomeProductsAndTheLoss) {
   Network network(4, kTwoLayers);
-  fuse(network.graph);
+  FusionOptions others;
+  others.linear_cross_entropy = false;
+  fuse(network.graph, others);
   EXPECT_EQ(count(network.graph, "gemm"), 5u);
   EXPECT_EQ(count(network.graph, "softmax_cross_entropy"), 1u);
   EXPECT_EQ(network.graph.operations().size(), 6u);
+}
+
+// Two of the products go into the loss.
+TEST(Fusion, TwoLayersBecomeThreeProductsAndTheLoss) {
+  Network network(4, kTwoLayers);
+  fuse(network.graph);
+  EXPECT_EQ(count(network.graph, "gemm"), 3u);
+  EXPECT_EQ(count(network.graph, "linear_cross_entropy"), 1u);
+  EXPECT_EQ(network.graph.operations().size(), 4u);
 }
 
 TEST(Fusion, KeptValuesSurvive) {
@@ -171,7 +203,8 @@ TEST(Fusion, GradientsThatAreKeptSurvive) {
 }
 
 // The activation stays apart, because its derivative reads what stands before it; the derivative
-// still goes into the product of the gradient, which takes it from that operand.
+// still goes into the product of the gradient, which takes it from that operand and for that does
+// not go into the loss, as the last layer's product does.
 TEST(Fusion, DerivativesOfTheInputKeepTheInput) {
   for (const Activation kind : {Activation::gelu, Activation::silu}) {
     Network network(4, {NetworkLayer::linear(8), NetworkLayer::act(kind), NetworkLayer::linear(3)});
@@ -179,7 +212,8 @@ TEST(Fusion, DerivativesOfTheInputKeepTheInput) {
     EXPECT_EQ(count(network.graph, "activation_forward"), 1u);
     EXPECT_EQ(count(network.graph, "activation_backward"), 0u);
     EXPECT_EQ(count(network.graph, "bias_add"), 0u);
-    EXPECT_EQ(network.graph.operations().size(), 7u);
+    EXPECT_EQ(count(network.graph, "linear_cross_entropy"), 1u);
+    EXPECT_EQ(network.graph.operations().size(), 6u);
     std::size_t readers = 0;
     for (const auto& operation : network.graph.operations()) {
       const auto* gemm = dynamic_cast<const Gemm*>(operation.get());

@@ -9,6 +9,7 @@
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/conv2d.h"
 #include "nn/ops/gemm.h"
+#include "nn/ops/linear_cross_entropy.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "tests/nn/ops/image_case.h"
 #include "tests/nn/ops/op_test.h"
@@ -155,6 +156,32 @@ TEST_F(LongSums, CrossEntropyMatchesReference) {
     graph.add(std::make_unique<SoftmaxCrossEntropy>(logits, labels, result, gradient, 0.1));
   };
   check(c);
+}
+
+// Two loops over the inputs, four a turn, here as many as a loop may have. The logits are integers,
+// and so are the products that are added up for the data gradient but for the gradients in them.
+TEST_F(LongSums, LinearCrossEntropyMatchesReference) {
+  OpCase c;
+  c.batch = 5;
+  c.replicas = 1;
+  c.build_whole = [](Graph& graph) {
+    constexpr std::int64_t kIn = 131'000, kClasses = 16;
+    LinearCrossEntropyValues v;
+    v.x = graph.add_external("x", {kBatch, kIn}, DType::f32, false);
+    v.weight = graph.add_parameter({.name = "weight", .shape = {kClasses, kIn}});
+    v.labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+    v.result = {graph.add_activation("loss", {kBatch}),
+                graph.add_activation("correct", {kBatch}, DType::u32)};
+    v.gradient = graph.add_activation("gradient", {kBatch, kClasses});
+    v.data_gradient = graph.add_activation("dx", {kBatch, kIn});
+    graph.add(std::make_unique<LinearCrossEntropy>(v));
+  };
+  c.tolerance = [](const Operation&, ValueId, const ReferenceMemory&) {
+    return Tolerance{.relative = 34, .absolute = 34};
+  };
+  for (const runtime::DeviceProfile& profile : {device().profile(), gpu()}) {
+    check_with(c, {profile, ""});
+  }
 }
 
 }  // namespace

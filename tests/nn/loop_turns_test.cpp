@@ -16,6 +16,7 @@
 #include "nn/ops/clip_gradients.h"
 #include "nn/ops/confusion_matrix.h"
 #include "nn/ops/end_step.h"
+#include "nn/ops/linear_cross_entropy.h"
 #include "nn/ops/max_pool2d.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "tests/nn/ops/conv2d_case.h"
@@ -144,6 +145,22 @@ OpCase loss_case(std::int64_t batch, std::int64_t classes, bool confusion) {
   return c;
 }
 
+OpCase linear_loss_case(std::int64_t in, bool data_gradient) {
+  OpCase c;
+  c.build_whole = [in, data_gradient](Graph& graph) {
+    LinearCrossEntropyValues v;
+    v.x = graph.add_external("x", {kBatch, in}, DType::f32, false);
+    v.weight = graph.add_parameter({.name = "weight", .shape = {3, in}});
+    v.labels = graph.add_external("labels", {kBatch}, DType::u32, false);
+    v.result = {graph.add_activation("loss", {kBatch}),
+                graph.add_activation("correct", {kBatch}, DType::u32)};
+    v.gradient = graph.add_activation("gradient", {kBatch, 3});
+    if (data_gradient) v.data_gradient = graph.add_activation("dx", {kBatch, in});
+    graph.add(std::make_unique<LinearCrossEntropy>(v));
+  };
+  return c;
+}
+
 struct Limited {
   const char* name;
   OpCase operation;
@@ -155,6 +172,7 @@ struct Limited {
 std::vector<Limited> limited_operations() {
   constexpr const char* kSmallerBatch = "use a smaller batch size";
   constexpr const char* kClasses = "use fewer classes";
+  constexpr const char* kInputs = "use fewer inputs of the last layer";
   constexpr const char* kWindow = "use a smaller window";
   constexpr const char* kChannels = "use fewer channels or a smaller kernel";
   const auto image = [](std::int64_t batch, auto build) {
@@ -178,6 +196,8 @@ std::vector<Limited> limited_operations() {
       {"column sum", matrix_case(1'000, 5, [](Graph&, ValueId x) { return x; }), 63 + 1 + 16 + 1,
        kSmallerBatch},
       {"loss", loss_case(5, 100, false), 100 + 100 + 1, kClasses},
+      {"loss with its layer", linear_loss_case(101, false), 26 + 1, kInputs},
+      {"loss with its layer and data gradient", linear_loss_case(101, true), 2 * (26 + 1), kInputs},
       {"confusion matrix", loss_case(5, 100, true), 25 * 6 + 1, kClasses},
       {"end of a step", loss_case(700, 2, false), 44 + 2 + 5, kSmallerBatch},
       {"max pooling", pooled({.kernel = {7, 7}, .stride = {2, 2}}), 4 * (7 * 9 + 1), kWindow},

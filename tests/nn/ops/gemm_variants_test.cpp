@@ -130,5 +130,26 @@ TEST(GemmVariants, ShuffleTilesFollowTheShape) {
   EXPECT_EQ(proposal(GemmForm::tn, {100, 784, 64}), "shuffle 20x8");
 }
 
+// All of K, in whole steps of the kernel, and the name of the kernel that does that.
+TEST(GemmVariants, UnsplitTakesKInOnePiece) {
+  for (const std::int64_t k : {128, 300, 1023, 1024}) {
+    const GemmSizes sizes = {37, 101, k};
+    const GemmVariant split = gemm_candidates(GemmForm::tn, sizes, lanes_profile()).front();
+    ASSERT_GT(split.splits, 1u);
+    const GemmVariant whole = unsplit(split, sizes);
+    EXPECT_EQ(whole.name, "shuffle 20x8");
+    EXPECT_EQ(whole.splits, 1u);
+    EXPECT_GE(whole.k_per_split, k);
+    EXPECT_LT(whole.k_per_split, k + 16);
+    EXPECT_EQ(whole.k_per_split % 16, 0);
+    EXPECT_EQ(whole.shader, split.shader);
+    EXPECT_EQ(whole.tile_rows, split.tile_rows);
+  }
+  const GemmSizes sizes = {100, 784, 64};
+  const GemmVariant whole = gemm_candidates(GemmForm::tn, sizes, lanes_profile()).front();
+  EXPECT_EQ(unsplit(whole, sizes).name, whole.name);
+  EXPECT_EQ(unsplit(whole, sizes).k_per_split, whole.k_per_split);
+}
+
 }  // namespace
 }  // namespace vktrain::testing

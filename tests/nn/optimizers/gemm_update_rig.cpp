@@ -25,7 +25,7 @@ UpdateValues build(Graph& graph, const UpdateCase& c) {
   values.step = add_step_inputs(graph, kEntries);
   values.dy = graph.add_external("dy", {kBatch, c.out}, DType::f32, false);
   values.x = graph.add_external("x", {kBatch, c.in}, DType::f32, false);
-  OptimizerValues one = {.step = values.step, .parameters = {}, .gradients = {}}, rest = one;
+  OptimizerValues own = {.step = values.step, .parameters = {}, .gradients = {}}, rest = own;
   const auto declare = [&](OptimizerValues& of, const char* name, const Shape& shape) {
     const ValueId id = graph.add_parameter({.name = name, .shape = shape});
     values.parameters.push_back(id);
@@ -34,12 +34,14 @@ UpdateValues build(Graph& graph, const UpdateCase& c) {
     return of.gradients.back();
   };
   declare(rest, "front", {5, 7});
-  declare(one, "weight", {c.out, c.in});
-  const ValueId bias_gradient = c.bias ? declare(rest, "bias", {c.out}) : kNoValue;
+  declare(own, "weight", {c.out, c.in});
+  declare(rest, "between", {3, 6});
+  const ValueId bias_gradient =
+      c.bias ? declare(c.own_bias ? own : rest, "bias", {c.out}) : kNoValue;
   declare(rest, "behind", {9, 3});
   const OptimizerConfig config = combine_optimizers(c.replicas);
   graph.add(std::make_unique<GemmUpdate>(values.dy, values.x, bias_gradient,
-                                         make_optimizer(config, std::move(one))));
+                                         make_optimizer(config, std::move(own))));
   if (c.others) graph.add(make_optimizer(config, std::move(rest)));
   set_precision(graph, c.precision);
   return values;

@@ -1,6 +1,7 @@
-// A graph of a weight gradient that updates its weights (nn/optimizers/gemm_update.h) and of the
-// rest of the optimizer, which has parameters on both sides of them in the range: on the device for
-// several replicas, and the same in double.
+// A graph of a weight gradient that updates its weights (nn/optimizers/gemm_update.h), with or
+// without their bias, and of the rest of the optimizer, which has parameters on both sides of them
+// in the range, and between weights and bias: on the device for several replicas, and the same in
+// double.
 #pragma once
 
 #include <array>
@@ -18,7 +19,8 @@ struct UpdateCase {
   std::int64_t batch = 19, out = 37, in = 101;
   std::vector<nn::OptimizerConfig> replicas = {};
   bool bias = true;
-  bool others = true;  // without: only the weights are updated
+  bool own_bias = false;  // the product updates the bias, too
+  bool others = true;     // without: only what the product updates
   nn::Precision precision = nn::Precision::f32;
   std::string kernel = "shuffle 8x8";  // empty: the proposal
 };
@@ -26,7 +28,7 @@ struct UpdateCase {
 struct UpdateValues {
   nn::StepInputs step;
   nn::ValueId dy = nn::kNoValue, x = nn::kNoValue;
-  std::vector<nn::ValueId> parameters;  // front, weight, bias where there is one, behind
+  std::vector<nn::ValueId> parameters;  // front, weight, between, bias if there is one, behind
 };
 
 class UpdateGraph {
