@@ -209,9 +209,9 @@ def parse_arguments():
     parser.add_argument("--vktrain-options", default="", metavar="TEXT",
                         help="more options for `vktrain bench step`")
     parser.add_argument("--device", default="cpu", help="PyTorch's: cpu or cuda")
-    parser.add_argument("--threads", type=int, default=2, help="of the CPU, for both")
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU, for PyTorch and for lavapipe")
     parser.add_argument("--vktrain-threads", type=int, metavar="N",
-                        help="of lavapipe; 0: it computes on the thread that submits "
+                        help="of lavapipe alone; 0: it computes on the thread that submits "
                              "(default: --threads)")
     parser.add_argument("--data", type=pathlib.Path, metavar="DIR",
                         default=pathlib.Path("/usr/share/datasets/fashion-mnist"))

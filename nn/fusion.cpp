@@ -240,7 +240,7 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
     return fuse_conv2d_max_pool2d(g, index, *device);
   });
   // After the bias gradient, which the product then makes.
-  if (options.weight_update && device) fuse_weight_updates(graph, *device);
+  if (options.weight_update && device) fuse_weight_updates(graph, *device, options.bias_update);
 }
 
 }  // namespace vktrain::nn

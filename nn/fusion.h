@@ -24,6 +24,10 @@ struct FusionOptions {
   bool weight_update = true;  // the optimizer's update of weights into the GEMM that makes
                               // their gradient, where the device has kernels for that
 
+  bool bias_update = true;  // that of all weights, however few, and of biases where nothing is then
+                            // left to the optimizer; for batches of at most
+                            // GemmUpdate::kMostWholeBatch
+
   static FusionOptions none() {
     return {.bias = false,
             .activation = false,
@@ -33,7 +37,8 @@ struct FusionOptions {
             .loss_gradient = false,
             .linear_cross_entropy = false,
             .max_pool2d = false,
-            .weight_update = false};
+            .weight_update = false,
+            .bias_update = false};
   }
 };
 

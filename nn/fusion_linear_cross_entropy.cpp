@@ -11,9 +11,6 @@
 namespace vktrain::nn {
 namespace {
 
-// Longer rows are worth kernels that share the work on a row.
-constexpr std::int64_t kMostColumns = 512;
-
 // The product that makes the data gradient of `values`, with at most the derivative of an
 // activation whose output is x; kNoOperation where there is none.
 std::size_t data_gradient_of(const Graph& graph, const LinearCrossEntropyValues& values) {
@@ -39,8 +36,10 @@ bool fuse_linear_cross_entropy(Graph& graph, std::size_t index) {
   const std::size_t producer = sole_producer(graph, loss->logits(), index);
   const auto* product = producer == kNoOperation ? nullptr : as<Gemm>(graph, producer);
   if (!product || product->form() != GemmForm::nt || !is_plain(product->epilogue())) return false;
-  const Shape weight = graph.value(product->b()).shape;
-  if (weight[0] > LinearCrossEntropy::kMostClasses || weight.elements_per_row() > kMostColumns) {
+  const Value& weight = graph.value(product->b());
+  if (weight.kind != ValueKind::parameter) return false;  // its padding is 0, as the kernel needs
+  if (weight.shape[0] > LinearCrossEntropy::kMostClasses ||
+      weight.shape.elements_per_row() > LinearCrossEntropy::kMostInputs) {
     return false;
   }
   LinearCrossEntropyValues values = {.x = product->a(),
@@ -48,6 +47,7 @@ bool fuse_linear_cross_entropy(Graph& graph, std::size_t index) {
                                      .bias = product->epilogue().bias,
                                      .labels = loss->labels(),
                                      .result = loss->result(),
+                                     .logits = loss->logits(),
                                      .gradient = loss->gradient(),
                                      .data_gradient = kNoValue,
                                      .gradient_activation = {}};

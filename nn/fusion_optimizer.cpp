@@ -71,7 +71,7 @@ bool add_member(const Graph& graph, Merge& merge, ValueId gradient) {
   return true;
 }
 
-// As kernels find it, and fills of tests and models declare it.
+// In the range: the kernel counts from the weights on.
 bool bias_is_behind(const Graph& graph, const Merge& merge) {
   const OptimizerValues& values = as<OptimizerOperation>(graph, merge.optimizer)->values();
   const ParameterLayout layout(graph.parameters());
@@ -81,20 +81,20 @@ bool bias_is_behind(const Graph& graph, const Merge& merge) {
   return offset(merge.members.front()) < offset(merge.members.back());
 }
 
-// `with_bias`: that of the bias, too, however few weights there are.
+// `all`: of few weights, too, and with the bias.
 std::optional<Merge> find_merge(const Graph& graph, std::size_t index,
-                                const runtime::DeviceProfile& device, bool with_bias) {
+                                const runtime::DeviceProfile& device, bool all) {
   Merge m = {.gemm = as<Gemm>(graph, index), .optimizer = optimizer_of(graph), .members = {}};
   if (!m.gemm || m.gemm->form() != GemmForm::tn || m.optimizer == kNoOperation) return {};
   const auto* optimizer = as<OptimizerOperation>(graph, m.optimizer);
   if (!GemmUpdate::supports(*optimizer, graph.parameters(), device)) return {};
   const ValueId gradient = m.gemm->c();
-  if (!with_bias && graph.value(gradient).shape.elements() < kLeastWeights) return {};
+  if (!all && graph.value(gradient).shape.elements() < kLeastWeights) return {};
   m.place = index;
   if (!add_member(graph, m, gradient)) return {};
   const ValueId bias = m.bias_gradient();
   if (bias == kNoValue) return m;
-  if (with_bias && !(add_member(graph, m, bias) && bias_is_behind(graph, m))) return {};
+  if (all && !(add_member(graph, m, bias) && bias_is_behind(graph, m))) return {};
   if (read_between(graph, bias, index, m.place)) return {};  // nobody before it is made
   return m;
 }
@@ -137,8 +137,8 @@ bool products_update_all(const Graph& graph, const runtime::DeviceProfile& devic
 }
 
 bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DeviceProfile& device,
-                        bool with_bias) {
-  const std::optional<Merge> merge = find_merge(graph, index, device, with_bias);
+                        bool all) {
+  const std::optional<Merge> merge = find_merge(graph, index, device, all);
   if (!merge) return false;
   const ValueId dy = merge->gemm->a(), x = merge->gemm->b();
   const ValueId bias_gradient = merge->bias_gradient();
@@ -156,8 +156,8 @@ bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DevicePr
 
 }  // namespace
 
-void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device) {
-  const bool all = products_update_all(graph, device);
+void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device, bool biases) {
+  const bool all = biases && products_update_all(graph, device);
   for (std::size_t i = 0; i < graph.operations().size();) {
     if (!fuse_weight_update(graph, i, device, all)) ++i;
   }

@@ -8,8 +8,9 @@
 namespace vktrain::nn {
 
 // Merges weight gradients with their parts of the optimizer, behind the last operations that read
-// the weights, where the optimizer alone reads a gradient and `device` has kernels for it: all of
-// them with their biases where nothing is then left to the optimizer, else those of many weights.
-void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device);
+// the weights, where the optimizer alone reads a gradient and `device` has kernels for it: with
+// `biases` all of them and those of the biases where nothing is then left to the optimizer, else
+// those of many weights.
+void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device, bool biases);
 
 }  // namespace vktrain::nn

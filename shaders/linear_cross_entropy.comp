@@ -142,9 +142,10 @@ void main() {
         x_row[r] = replica() * p.x_replica + min(row0 + r, p.batch - 1) * p.columns;
     sum_products(weights);
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        if (row0 + r >= p.batch) break;
-        end_row(r, row0 + r);
-        store_gradient(r, row0 + r);
+        if (row0 + r < p.batch) {
+            end_row(r, row0 + r);
+            store_gradient(r, row0 + r);
+        }
     }
     if (DATA_GRADIENT != 0) make_data_gradient(row0, weights);
 }

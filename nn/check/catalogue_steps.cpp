@@ -82,6 +82,7 @@ CatalogueCase linear_loss_case(const LinearLossSizes& sizes, const ActivationSpe
     v.labels = graph.add_external("labels", {kBatch}, DType::u32, false);
     v.result = {graph.add_activation("loss", {kBatch}),
                 graph.add_activation("correct", {kBatch}, DType::u32)};
+    v.logits = graph.add_activation("logits", {kBatch, sizes.classes});
     v.gradient = graph.add_activation("gradient", {kBatch, sizes.classes});
     if (!plain) v.data_gradient = graph.add_activation("dx", {kBatch, sizes.in});
     v.gradient_activation = activation;
@@ -308,15 +309,6 @@ std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,
     }
     all.push_back(confusion_case(batch, classes, ++seed));
   }
-  const auto linear_loss = [&](const LinearLossSizes& sizes, Activation kind, double smoothing,
-                               bool plain = false) {
-    all.push_back(linear_loss_case(sizes, {kind, 0.1f}, smoothing, plain, ++seed));
-  };
-  linear_loss({1, 3, 2}, Activation::none, 0);
-  linear_loss({65, 64, 10}, Activation::relu, 0);
-  linear_loss({512, 150, 10}, Activation::tanh, 0);
-  linear_loss({33, 30, 16}, Activation::leaky_relu, 0.1);
-  linear_loss({64, 784, 10}, Activation::none, 0.1, true);
   all.push_back(gather_case({1, 28, 28}, {}, "batch of [1, 28, 28]", ++seed));
   all.push_back(gather_case({3, 5, 7}, {}, "batch of [3, 5, 7]", ++seed));
   all.push_back(gather_case({3, 9, 10}, {.horizontal_flip = 0.5, .shift = 2},
@@ -328,6 +320,16 @@ std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,
   }
   all.push_back(clip_case({.value = 0.7, .norm = 2}, ++seed));
   add_optimizers(all, seed + 100);
+  std::uint64_t loss_seed = seed + 300;
+  const auto linear_loss = [&](const LinearLossSizes& sizes, Activation kind, double smoothing,
+                               bool plain = false) {
+    all.push_back(linear_loss_case(sizes, {kind, 0.1f}, smoothing, plain, ++loss_seed));
+  };
+  linear_loss({1, 3, 2}, Activation::none, 0);
+  linear_loss({65, 64, 10}, Activation::relu, 0);
+  linear_loss({512, 150, 10}, Activation::tanh, 0);
+  linear_loss({33, 30, 16}, Activation::leaky_relu, 0.1);
+  linear_loss({64, 784, 10}, Activation::none, 0.1, true);
   if (gemm_can_shuffle(device)) {
     using enum OptimizerKind;
     for (const OptimizerKind kind : {sgd, adam, rmsprop, adagrad}) {

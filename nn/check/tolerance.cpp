@@ -16,6 +16,7 @@
 #include "nn/ops/softmax_cross_entropy.h"
 #include "nn/optimizers/gemm_update.h"
 #include "nn/optimizers/optimizer_operation.h"
+#include "nn/reference/activation.h"
 #include "nn/reference/batch_norm.h"
 
 namespace vktrain::nn {
@@ -216,11 +217,15 @@ Tolerance of_linear_cross_entropy(const LinearCrossEntropy& op, ValueId output,
   if (v.bias != kNoValue) term += largest(memory[v.bias]);
   const double logit =
       sum_of_products(static_cast<double>(weight.elements_per_row()), term).absolute + 8 * term;
+  if (output == v.logits) return {.relative = 8, .absolute = logit};
   const double loss = op.label_smoothing() > 0 ? 68 : 17;
   if (output == v.result.loss) return {.relative = loss, .absolute = loss + 2 * logit};
   const double gradient = (34 + logit) / static_cast<double>(memory.batch());
   if (output == v.gradient) return {.relative = 34, .absolute = gradient};
-  const double slope = std::max(1.0f, v.gradient_activation.alpha);
+  double slope = 1;
+  for (const double x : memory[v.x]) {
+    slope = std::max(slope, std::abs(reference::activation_derivative(v.gradient_activation, x)));
+  }
   return {.relative = 34, .absolute = slope * classes * largest_weight * gradient};
 }
 

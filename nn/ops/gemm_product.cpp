@@ -16,22 +16,36 @@ double flops_of(const GemmSizes& sizes) {
   return 2.0 * static_cast<double>(sizes.m * sizes.n) * static_cast<double>(sizes.k);
 }
 
-std::unique_ptr<SingleOperation> probe(GemmForm form, const GemmSizes& sizes, Precision precision,
-                                       ProbeSize size) {
-  if (size == ProbeSize::whole) return single_gemm({form, sizes.m, sizes.n, sizes.k, precision});
+std::unique_ptr<SingleOperation> probe(const GemmCase& c, ProbeSize size) {
+  if (size == ProbeSize::whole) return single_gemm(c);
   constexpr std::int64_t kTile = 128;   // the largest
   constexpr std::int64_t kDepth = 256;  // more of K, so that a split one stays split
-  return single_gemm({form, capped_size(sizes.m, kTile), capped_size(sizes.n, kTile),
-                      capped_size(sizes.k, kDepth), precision});
+  GemmCase capped = c;
+  capped.m = capped_size(c.m, kTile);
+  capped.n = capped_size(c.n, kTile);
+  capped.k = capped_size(c.k, kDepth);
+  return single_gemm(capped);
 }
 
-// "gemm nt", "gemm nt mixed".
-std::string family_of(GemmForm form, Precision precision) {
-  return fmt::format("gemm {}{}", to_string(form), precision == Precision::mixed ? " mixed" : "");
+// "gemm nt", "gemm nt mixed", "gemm tn whole".
+std::string family_of(const GemmProduct& product, bool whole) {
+  return fmt::format("gemm {}{}{}", to_string(product.form),
+                     product.precision == Precision::mixed ? " mixed" : "", whole ? " whole" : "");
 }
 
-bool fits_loops(const GemmVariant& variant, const runtime::DeviceProfile& device) {
-  return within_loop_limit(variant.turns.of(variant.k_per_split), device);
+// Kernels with K in one piece in the place of those that split it; whether there were any.
+bool leave_whole(std::vector<GemmVariant>& variants, const GemmSizes& sizes,
+                 const runtime::DeviceProfile& device) {
+  bool any = false;
+  for (GemmVariant& variant : variants) {
+    GemmVariant whole = unsplit(variant, sizes);
+    if (variant.splits == 1 || !within_loop_limit(whole.turns.of(whole.k_per_split), device)) {
+      continue;
+    }
+    variant = std::move(whole);
+    any = true;
+  }
+  return any;
 }
 
 }  // namespace
@@ -59,20 +73,13 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   const Precision precision = product.precision;
   const GemmSizes sizes = gemm_sizes(l, product);
   std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device(), precision);
-  if (!product.may_split && variants.front().splits > 1) {
-    // Without a question: the tuner knows the split kernels alone.
-    const GemmVariant whole = unsplit(variants.front(), sizes);
-    if (fits_loops(whole, l.device())) return whole;
-  } else if (!product.may_split) {
-    std::erase_if(variants, [](const auto& v) { return v.splits > 1 && !v.last_resort; });
-  }
-  VariantQuestion question = {.family = family_of(form, precision),
+  const bool whole = !product.may_split && leave_whole(variants, sizes, l.device());
+  const GemmCase as_case = {form, sizes.m, sizes.n, sizes.k, precision, product.may_split};
+  VariantQuestion question = {.family = family_of(product, whole),
                               .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
                               .candidates = {},
                               .flops = flops_of(sizes),
-                              .probe = [form, sizes, precision](ProbeSize size) {
-                                return probe(form, sizes, precision, size);
-                              }};
+                              .probe = [as_case](ProbeSize size) { return probe(as_case, size); }};
   std::stable_partition(variants.begin(), variants.end(),
                         [](const auto& variant) { return !variant.last_resort; });
   for (const GemmVariant& variant : variants) {

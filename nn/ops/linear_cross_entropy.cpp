@@ -6,8 +6,10 @@
 #include <stdexcept>
 
 #include "nn/lowering.h"
+#include "nn/ops/gemm.h"
 #include "nn/reference/linear_cross_entropy.h"
 #include "nn/reference/reference_memory.h"
+#include "nn/tuning/single_operation.h"
 
 namespace vktrain::nn {
 namespace {
@@ -39,6 +41,7 @@ std::vector<ValueId> inputs_of(const LinearCrossEntropyValues& v) {
 std::vector<ValueId> outputs_of(const LinearCrossEntropyValues& v) {
   std::vector<ValueId> outputs = {v.result.loss, v.result.correct, v.gradient};
   if (v.data_gradient != kNoValue) outputs.push_back(v.data_gradient);
+  if (v.logits != kNoValue) outputs.push_back(v.logits);
   return outputs;
 }
 
@@ -51,12 +54,64 @@ LinearCrossEntropy::LinearCrossEntropy(const LinearCrossEntropyValues& values,
       label_smoothing_(label_smoothing) {}
 
 void LinearCrossEntropy::lower(Lowering& l) const {
+  if (l.layout(values_.gradient).columns > kMostClasses) {
+    throw std::invalid_argument(fmt::format("linear cross-entropy of {} classes: at most {}",
+                                            l.layout(values_.gradient).columns, kMostClasses));
+  }
+  if (precision != Precision::f32) {
+    throw std::invalid_argument("linear cross-entropy: its kernel computes in f32 alone");
+  }
+  if (wants_merged(l)) {
+    lower_merged(l);
+  } else {
+    lower_apart(l);
+  }
+}
+
+bool LinearCrossEntropy::wants_merged(Lowering& l) const {
+  if (values_.logits == kNoValue) return true;
+  const Layout x = l.layout(values_.x), logits = l.layout(values_.gradient);
+  const LinearCrossEntropyCase c = {.batch = x.rows,
+                                    .in = x.columns,
+                                    .classes = logits.columns,
+                                    .bias = values_.bias != kNoValue,
+                                    .data_gradient = values_.data_gradient != kNoValue};
+  return l.choose({.family = fmt::format("linear cross-entropy{}{}", c.bias ? "" : ", no bias",
+                                         c.data_gradient ? "" : ", no data gradient"),
+                   .shape = fmt::format("{}x{}x{}", c.batch, c.classes, c.in),
+                   .candidates = {"merged", "apart"},
+                   .flops = (c.data_gradient ? 4.0 : 2.0) *
+                            static_cast<double>(c.batch * c.in * c.classes),
+                   .probe = [c](ProbeSize size) {
+                     LinearCrossEntropyCase probe = c;
+                     // Several workgroups and a rest.
+                     if (size == ProbeSize::small) probe.batch = capped_size(c.batch, 64);
+                     return single_linear_cross_entropy(probe);
+                   }}) == 0;
+}
+
+void LinearCrossEntropy::lower_apart(Lowering& l) const {
+  const LinearCrossEntropyValues& v = values_;
+  const auto lower_part = [&](Operation&& part) {
+    part.label = label;
+    part.lower(l);
+  };
+  GemmEpilogue added;
+  added.bias = v.bias;
+  lower_part(Gemm(GemmForm::nt, v.x, v.weight, v.logits, added));
+  lower_part(SoftmaxCrossEntropy(v.logits, v.labels, v.result, v.gradient, label_smoothing_));
+  if (v.data_gradient == kNoValue) return;
+  GemmEpilogue derivative;
+  if (v.gradient_activation.kind != Activation::none) {
+    derivative.gradient_activation = v.gradient_activation;
+    derivative.gradient_output = v.x;
+  }
+  lower_part(Gemm(GemmForm::nn, v.gradient, v.weight, v.data_gradient, derivative));
+}
+
+void LinearCrossEntropy::lower_merged(Lowering& l) const {
   const LinearCrossEntropyValues& v = values_;
   const Layout x = l.layout(v.x), logits = l.layout(v.gradient);
-  if (logits.columns > kMostClasses) {
-    throw std::invalid_argument(fmt::format("linear cross-entropy of {} classes: at most {}",
-                                            logits.columns, kMostClasses));
-  }
   const bool bias = v.bias != kNoValue, data_gradient = v.data_gradient != kNoValue;
   const auto [workgroup, rows] = invocations_on(l.device());
   PlannedDispatch d;
@@ -114,8 +169,10 @@ void LinearCrossEntropy::reference(ReferenceMemory& memory) const {
                                               .labels = memory[v.labels],
                                               .loss = memory[v.result.loss],
                                               .correct = memory[v.result.correct],
+                                              .logits = {},
                                               .gradient = memory[v.gradient],
                                               .data_gradient = {}};
+  if (v.logits != kNoValue) spans.logits = memory[v.logits];
   if (v.data_gradient != kNoValue) spans.data_gradient = memory[v.data_gradient];
   reference::linear_cross_entropy(x[0], x.elements_per_row(), memory.shape(v.weight)[0],
                                   label_smoothing_, v.gradient_activation, spans);

@@ -15,10 +15,6 @@
 namespace vktrain::nn {
 namespace {
 
-// K up to this is not split where the product updates: splits would keep more cores busy, but what
-// they need besides are two dispatches, of which each wakes the driver's threads.
-constexpr std::int64_t kMostWholeDepth = 1024;
-
 std::vector<ValueId> inputs_of(ValueId dy, ValueId x, const OptimizerOperation& update) {
   const OptimizerValues& values = update.values();
   std::vector<ValueId> inputs = {dy, x};
@@ -90,7 +86,7 @@ std::unique_ptr<Operation> GemmUpdate::product(bool may_split) const {
 
 void GemmUpdate::lower(Lowering& l) const {
   // Also where the two stay apart: the number of replicas may be why, and changes no bits.
-  const bool may_split = l.batch() > kMostWholeDepth;
+  const bool may_split = l.batch() > kMostWholeBatch;
   const GemmProduct operands = {GemmForm::tn, dy(), x(), precision, may_split};
   if (wants_merged(l, *update_, gemm_sizes(l, operands))) {
     const GemmVariant variant = choose_gemm_variant(l, operands);

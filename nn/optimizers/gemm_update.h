@@ -19,6 +19,10 @@ struct GemmVariant;
 
 class GemmUpdate final : public Operation {
  public:
+  // The product's K, up to which it is not split: splits would keep more cores busy, but need two
+  // dispatches more, of which each wakes the driver's threads.
+  static constexpr std::int64_t kMostWholeBatch = 1024;
+
   // dW[M, N] = dy[batch, M]^T x[batch, N] for the parameter W that `update` has, alone or with its
   // bias [M] behind it, without penalties; else throws std::invalid_argument. What dW's slot then
   // holds is undefined, and with a bias that of `bias_gradient`, the sums of dy's columns, too;

@@ -1,5 +1,6 @@
 #include "nn/reference/linear_cross_entropy.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "nn/reference/activation.h"
@@ -16,6 +17,7 @@ void linear_cross_entropy(std::int64_t batch, std::int64_t in, std::int64_t clas
   for (std::size_t i = 0; i < logits.size() && !s.bias.empty(); ++i) {
     logits[i] += s.bias[i % s.bias.size()];
   }
+  if (!s.logits.empty()) std::ranges::copy(logits, s.logits.begin());
   softmax_cross_entropy(batch, classes, smoothing, logits, s.labels, s.loss, s.correct);
   softmax_cross_entropy_gradient(batch, classes, smoothing, logits, s.labels, s.gradient);
   if (s.data_gradient.empty()) return;

@@ -15,6 +15,7 @@ struct LinearCrossEntropySpans {
   std::span<const double> labels;   // [batch]
   std::span<double> loss;           // [batch]
   std::span<double> correct;        // [batch]
+  std::span<double> logits;         // [batch, classes], or empty
   std::span<double> gradient;       // [batch, classes]
   std::span<double> data_gradient;  // [batch, in], or empty
 };

@@ -4,6 +4,7 @@
 #include "nn/ops/clip_gradients.h"
 #include "nn/ops/confusion_matrix.h"
 #include "nn/ops/end_step.h"
+#include "nn/optimizers/gemm_update.h"
 
 namespace vktrain::nn {
 
@@ -29,9 +30,12 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
                  {.value = experiment.training.clip_value, .norm = experiment.training.clip_norm});
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
-  // The merged loss computes in f32 alone.
   FusionOptions fitting = fusion;
+  // The merged loss computes in f32 alone.
   if (experiment.training.precision != Precision::f32) fitting.linear_cross_entropy = false;
+  // Where products are split after all, each layer's weights and bias would be dispatches of their
+  // own.
+  if (batch_size > GemmUpdate::kMostWholeBatch) fitting.bias_update = false;
   fuse(g.graph, fitting, device);
   set_precision(g.graph, experiment.training.precision);
   return g;

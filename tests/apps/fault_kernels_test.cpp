@@ -62,20 +62,17 @@ class FaultyKernels : public CommandTest {
                     "--tune-budget", "3600"});
   }
 
-  // Names of the kernels that the run used.
-  static std::vector<std::string> kernels(const std::string& folder) {
-    std::vector<std::string> names;
+  // Whether the run used a kernel with these words in its name, for operations with those in
+  // theirs.
+  static bool uses(const std::string& folder, std::string_view kernel,
+                   std::string_view operation = "") {
     const nlohmann::json device = read_json(folder + "/device.json");
-    for (const auto& entry : device["kernels"]) {
-      names.push_back(entry["kernel"]);
-    }
-    EXPECT_FALSE(names.empty());
-    return names;
-  }
-
-  static bool uses(const std::string& folder, std::string_view kernel) {
-    return std::ranges::any_of(kernels(folder), [&](const std::string& name) {
-      return name.find(kernel) != std::string::npos;
+    EXPECT_FALSE(device["kernels"].empty());
+    const auto has = [](const nlohmann::json& text, std::string_view part) {
+      return text.get<std::string>().find(part) != std::string::npos;
+    };
+    return std::ranges::any_of(device["kernels"], [&](const nlohmann::json& entry) {
+      return has(entry["kernel"], kernel) && has(entry["operation"], operation);
     });
   }
 
@@ -121,17 +118,50 @@ TEST_F(FaultyKernels, ARefusedWeightUpdateIsDoneApart) {
   wide.replace(wide.find("linear 16"), 9, "linear 32");
   std::ofstream("wide.toml") << wide;
   EXPECT_EQ(train("healthy", {}, "off", "wide.toml").code, 0);
-  if (!uses("healthy", "merged")) GTEST_SKIP() << "no product updates weights here";
+  if (!uses("healthy", "merged", "update")) GTEST_SKIP() << "no product updates weights here";
   const CommandResult result =
       train("run", refuse_shaders({"gemm_update"}, VK_ERROR_UNKNOWN), "off", "wide.toml");
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.err.find("gemm update adam 32x784x48: \"apart\" is taken instead of \"merged\""),
             std::string::npos)
       << result.err;
-  EXPECT_FALSE(uses("run", "merged"));
-  EXPECT_TRUE(uses("run", "apart"));
+  EXPECT_FALSE(uses("run", "merged", "update"));
+  EXPECT_TRUE(uses("run", "apart", "update"));
   EXPECT_FALSE(uses("run", "register"));
   expect_same_training("healthy", "run");
+}
+
+// Products that update weights and biases are not split; nor are those that take their place.
+TEST_F(FaultyKernels, RefusedWholeProductsAreReplacedToo) {
+  std::string plain = read_text("tiny.toml");
+  plain.replace(plain.find("\"batch_norm\", "), 14, "");
+  plain.replace(plain.find("batch_size = 48"), 15, "batch_size = 160");
+  std::ofstream("plain.toml") << plain;
+  EXPECT_EQ(train("healthy", {}, "off", "plain.toml").code, 0);
+  if (!uses("healthy", "merged", "update")) GTEST_SKIP() << "no product updates weights here";
+  for (const std::string tune : {"off", "quick"}) {
+    const CommandResult result =
+        train("run-" + tune, refuse_shaders({"gemm_update", "gemm_shuffle"}, VK_ERROR_UNKNOWN),
+              tune, "plain.toml");
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("gemm tn whole 10x16x160: "), std::string::npos) << result.err;
+    EXPECT_FALSE(uses("run-" + tune, "shuffle"));
+    expect_same_training("healthy", "run-" + tune);
+  }
+}
+
+// The product, the loss and the product are three dispatches again.
+TEST_F(FaultyKernels, ARefusedLossIsDoneApart) {
+  EXPECT_EQ(train("healthy", {}, "off").code, 0);
+  for (const std::string tune : {"off", "quick"}) {
+    const CommandResult result =
+        train("run-" + tune, refuse_shaders({"linear_cross_entropy"}, VK_ERROR_UNKNOWN), tune);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("linear cross-entropy 48x10x16: "), std::string::npos) << result.err;
+    EXPECT_TRUE(uses("run-" + tune, "apart", "cross-entropy"));
+    EXPECT_FALSE(uses("run-" + tune, "merged", "cross-entropy"));
+    expect_same_training("healthy", "run-" + tune);
+  }
 }
 
 TEST_F(FaultyKernels, ARefusedCandidateLosesTheContest) {
@@ -158,18 +188,13 @@ TEST_F(FaultyKernels, WithoutAnyCandidateTheErrorNamesKernelAndDevice) {
   }
 }
 
-// The loss of the training with its layer, and that of the evaluation.
 TEST_F(FaultyKernels, ARefusedBaselineEndsInOneError) {
-  const std::pair<const char*, const char*> refusals[] = {
-      {"linear_cross_entropy", "kernel linear_cross_entropy"},  // its form depends on the device
-      {"softmax_cross_entropy", "kernel softmax_cross_entropy<"}};
-  for (const auto& [shader, told] : refusals) {
-    const CommandResult result = train("run", refuse_shaders({shader}, VK_ERROR_UNKNOWN), "off");
-    expect_failure(result, 1,
-                   {told, "the driver of \"", "refused the pipeline",
-                    "update the driver or choose another device"});
-    expect_all_released("refused baseline");
-  }
+  const CommandResult result =
+      train("run", refuse_shaders({"softmax_cross_entropy"}, VK_ERROR_UNKNOWN), "off");
+  expect_failure(result, 1,
+                 {"kernel softmax_cross_entropy<", "the driver of \"", "refused the pipeline",
+                  "update the driver or choose another device"});
+  expect_all_released("refused baseline");
 }
 
 TEST_F(FaultyKernels, ShufflesThatLieAreFoundWhenTheDeviceIsOpened) {

@@ -57,6 +57,30 @@ class WholeOptimizerFusion : public OptimizerFusion {
   }
 };
 
+// Of the step graph itself: a longer product may be split, and is then better followed by one
+// optimizer for all.
+TEST_F(WholeOptimizerFusion, NeedsABatchThatIsNotSplit) {
+  FusionCase c;
+  const runtime::DeviceProfile device = shuffling_device();
+  for (const std::int64_t batch : {1024, 1025}) {
+    c.experiment.training.batch_size = batch;
+    ParameterSet parameters;
+    const StepGraph step = build_step_graph(parameters, c.experiment, c.experiment.optimizer, 3000,
+                                            3000, FusionOptions{}, &device);
+    if (batch > 1024) {
+      expect_large_layers_alone(step.graph);
+    } else {
+      EXPECT_EQ(left(step.graph), Names{});
+    }
+  }
+}
+
+TEST_F(WholeOptimizerFusion, CanBeSwitchedOff) {
+  FusionCase c;
+  c.options.bias_update = false;
+  expect_large_layers_alone(graph_of(c));
+}
+
 TEST_F(WholeOptimizerFusion, MergesAllLayersWithTheirBiases) {
   const Graph& graph = graph_of({});
   EXPECT_EQ(merged(graph), (Names{"5.weight", "3.weight", "1.weight"}));

@@ -72,12 +72,24 @@ struct AugmentGraph {
 
 class AugmentationTest : public DeviceTest {
  protected:
-  // The batch of step `step`, by replica: all images one after the other.
+  // The batch of step `step`, by replica: all images one after the other. In the order of pixels,
+  // as on GPUs, and across images, as on CPU drivers.
   std::vector<std::vector<float>> run(const AugmentGraph& g, std::uint32_t step,
                                       const std::vector<std::uint64_t>& seeds) {
+    const auto across = run_as(runtime::DeviceKind::cpu, g, step, seeds);
+    EXPECT_TRUE(across == run_as(runtime::DeviceKind::discrete, g, step, seeds));
+    return across;
+  }
+
+  std::vector<std::vector<float>> run_as(runtime::DeviceKind kind, const AugmentGraph& g,
+                                         std::uint32_t step,
+                                         const std::vector<std::uint64_t>& seeds) {
     const auto replicas = static_cast<std::uint32_t>(seeds.size());
+    runtime::DeviceProfile profile = device().profile();
+    profile.kind = kind;
     ParameterStorage storage(device(), g.parameters, replicas, 0);
-    Executable executable(device(), g.graph, storage, {.batch = kImages, .replicas = replicas});
+    Executable executable(device(), g.graph, storage,
+                          {.batch = kImages, .replicas = replicas, .plan_for = profile});
     const bool augmented = g.graph.operations().front()->inputs().size() > 4;
     executable.write_words(g.dataset.images, g.packed);
     executable.write_words(g.dataset.labels, g.order);

@@ -17,12 +17,13 @@ struct Head {
   bool bias = true, data_gradient = true;
   nn::ActivationSpec activation = {};
   double smoothing = 0;
+  bool apart = false;  // by the product, the loss and the product that it stands for
 };
 
 inline std::string to_string(const Head& h) {
-  return fmt::format("{} x {} -> {}, bias {}, data gradient {}, {}, smoothing {}", h.batch, h.in,
+  return fmt::format("{} x {} -> {}, bias {}, data gradient {}, {}, smoothing {}{}", h.batch, h.in,
                      h.classes, h.bias, h.data_gradient, nn::to_string(h.activation.kind),
-                     h.smoothing);
+                     h.smoothing, h.apart ? ", apart" : "");
 }
 
 // Those whose derivative is a function of the output.

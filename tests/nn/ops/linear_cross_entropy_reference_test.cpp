@@ -44,6 +44,7 @@ struct Example {
                                      .labels = labels,
                                      .loss = loss,
                                      .correct = correct,
+                                     .logits = logits,
                                      .gradient = gradient,
                                      .data_gradient = data_gradient});
   }
@@ -66,7 +67,8 @@ struct Example {
   std::vector<double> before = normal(kRows * kIn, rng), weight = normal(kClasses * kIn, rng),
                       bias = normal(kClasses, rng), labels = {2, 0, 3};
   std::vector<double> loss = std::vector<double>(kRows), correct = loss,
-                      gradient = std::vector<double>(kRows * kClasses), data_gradient = before;
+                      gradient = std::vector<double>(kRows * kClasses), logits = gradient,
+                      data_gradient = before;
 };
 
 TEST(LinearCrossEntropyReference, DataGradientIsTheDerivativeOfTheLoss) {

@@ -28,6 +28,7 @@ struct HeadGraph {
     v.labels = graph.add_external("labels", {kBatch}, DType::u32, false);
     v.result = {graph.add_activation("loss", {kBatch}),
                 graph.add_activation("correct", {kBatch}, DType::u32)};
+    if (h.apart) v.logits = graph.add_activation("logits", {kBatch, h.classes});
     v.gradient = graph.add_activation("gradient", {kBatch, h.classes});
     if (h.data_gradient) v.data_gradient = graph.add_activation("dx", {kBatch, h.in});
     v.gradient_activation = h.activation;
@@ -152,13 +153,38 @@ class LinearCrossEntropyTest : public HeadTest {
                     std::as_bytes(std::span(padded)));
   }
 
+  static PlanOptions options_of(const Head& h, const HeadGraph& g, std::uint32_t replicas,
+                                const runtime::DeviceProfile& profile) {
+    PlanOptions options = {
+        .batch = h.batch, .replicas = replicas, .keep_all = true, .plan_for = profile};
+    if (!h.apart) return options;
+    const Plan plan(g.graph, ParameterLayout(g.parameters), profile, options);
+    VariantChoices choices;
+    for (const VariantQuestion& question : plan.questions()) {
+      choices.answer(question.family, question.shape, "apart");
+    }
+    EXPECT_FALSE(choices.all().empty());
+    options.variants = std::make_shared<const VariantChoices>(choices);
+    return options;
+  }
+
+  // Of small numbers, whose sums of products are exact.
+  static void check_logits(const HeadGraph& g, const Executable& run, ReferenceMemory& memory,
+                           std::uint32_t replica) {
+    if (g.v.logits == kNoValue) return;
+    const std::vector<float> logits = run.read(g.v.logits, replica);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      ASSERT_EQ(logits[i], memory[g.v.logits][i]) << i;
+    }
+  }
+
   void compare(const Head& h, const std::vector<Inputs>& inputs,
                const runtime::DeviceProfile& profile) {
     const HeadGraph g(h);
     const auto replicas = static_cast<std::uint32_t>(inputs.size());
     ParameterStorage storage(device(), g.parameters, replicas, 0);
-    Executable run(device(), g.graph, storage,
-                   {.batch = h.batch, .replicas = replicas, .keep_all = true, .plan_for = profile});
+    Executable run(device(), g.graph, storage, options_of(h, g, replicas, profile));
+    EXPECT_EQ(run.plan().dispatch_count(), !h.apart ? 1u : h.data_gradient ? 3u : 2u);
     for (const ValueId id : g.outputs()) {
       device().fill(run.memory_of(id), std::bit_cast<std::uint32_t>(1e30f));
     }
@@ -173,6 +199,7 @@ class LinearCrossEntropyTest : public HeadTest {
       SCOPED_TRACE(fmt::format("replica {}", r));
       ReferenceMemory memory = memory_of(g, inputs[r], h.batch);
       run_reference(g.graph, memory);
+      check_logits(g, run, memory, r);
       check_loss(g, run, memory, h.smoothing, r);
       check_data_gradient(g, run, memory, r);
     }
@@ -236,6 +263,28 @@ TEST_F(LinearCrossEntropyTest, EveryKindOfItMatchesReference) {
       compare_on({next_profile()}, h, replicas_of(h, rng));
     }
   }
+}
+
+TEST_F(LinearCrossEntropyTest, ApartMatchesReference) {
+  PhiloxRng rng(4);
+  for (const std::int64_t batch : {1, 65}) {
+    Head h = {.batch = batch, .in = 30, .classes = 10, .smoothing = 0.1, .apart = true};
+    for (const ActivationSpec& activation : kActivations) {
+      h.activation = activation;
+      h.bias = !h.bias;
+      compare_on({next_profile()}, h, replicas_of(h, rng));
+    }
+    h.activation = {};
+    h.data_gradient = false;
+    compare_on({next_profile()}, h, replicas_of(h, rng));
+  }
+}
+
+TEST_F(LinearCrossEntropyTest, RefusesMixedPrecision) {
+  HeadGraph g({.batch = 2, .in = 5, .classes = 3});
+  set_precision(g.graph, Precision::mixed);
+  EXPECT_THROW(Plan(g.graph, ParameterLayout(g.parameters), device().profile(), {.batch = 2}),
+               std::invalid_argument);
 }
 
 // With the identity as weights, x are the logits.

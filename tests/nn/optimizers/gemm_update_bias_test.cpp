@@ -202,14 +202,17 @@ TEST_F(MergedGemmUpdateBiasTest, HasTheBitsOfProductAndOptimizer) {
 }
 
 // Operands that are not exact, so that another order of the sums shows.
-TEST_F(MergedGemmUpdateBiasTest, HasTheBitsOfProductAndOptimizerInMixedPrecision) {
-  UpdateCase c = with_bias(replicas_of(config_of(OptimizerKind::sgd, pytorch), 3));
-  c.batch = 300;
-  c.kernel = "";
-  c.precision = Precision::mixed;
-  expect_bits_of_apart(c);
-  c.own_bias = false;
-  expect_bits_of_apart(c);
+TEST_F(MergedGemmUpdateBiasTest, HasTheBitsOfProductAndOptimizerOfRoundedSums) {
+  for (const Precision precision : {Precision::f32, Precision::mixed}) {
+    UpdateCase c = with_bias(replicas_of(config_of(OptimizerKind::sgd, pytorch), 3));
+    c.batch = 300;
+    c.kernel = "";
+    c.exact = false;
+    c.precision = precision;
+    expect_bits_of_apart(c);
+    c.own_bias = false;
+    expect_bits_of_apart(c);
+  }
 }
 
 class GemmUpdateArguments : public ::testing::Test {

@@ -80,8 +80,9 @@ std::array<std::uint32_t, 32> UpdateGraph::hyperparameters(std::uint32_t replica
 std::vector<std::uint32_t> UpdateGraph::operand(std::int64_t count, PhiloxRng& rng) const {
   std::vector<float> values(static_cast<std::size_t>(count));
   for (float& value : values) {
-    value = c_.precision == Precision::mixed ? static_cast<float>(0.25 * rng.normal())
-                                             : 0.25f * (static_cast<float>(rng.below(5)) - 2);
+    const bool exact = c_.exact && c_.precision == Precision::f32;
+    value = exact ? 0.25f * (static_cast<float>(rng.below(5)) - 2)
+                  : static_cast<float>(0.25 * rng.normal());
   }
   return words_of(values);
 }

@@ -22,6 +22,7 @@ struct UpdateCase {
   bool own_bias = false;  // the product updates the bias, too
   bool others = true;     // without: only what the product updates
   nn::Precision precision = nn::Precision::f32;
+  bool exact = true;  // sums of products are, in any order; never in mixed precision
   std::string kernel = "shuffle 8x8";  // empty: the proposal
 };
 
