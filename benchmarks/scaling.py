@@ -9,9 +9,11 @@ that of the batch sizes is --experiment.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 WIDTH_MODEL = """id = "width-{width}"
@@ -87,6 +89,9 @@ def main():
     parser.add_argument("--widths", type=numbers, default=[2**i for i in range(6, 13)])
     parser.add_argument("--plot", metavar="FILE.svg")
     options = parser.parse_args()
+    if options.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error(f"--plot needs matplotlib, which {sys.executable} does not have; install "
+                     "python3-matplotlib, or leave --plot out")
     batches = bench_step(options, [options.experiment], options.batches)
     widths = width_rows(options)
     first = batches[0]

@@ -24,9 +24,9 @@ struct FusionOptions {
   bool weight_update = true;  // the optimizer's update of weights into the GEMM that makes
                               // their gradient, where the device has kernels for that
 
-  bool bias_update = true;  // that of all weights, however few, and of biases where nothing is then
-                            // left to the optimizer; for batches of at most
-                            // GemmUpdate::kMostWholeBatch
+  bool bias_update = true;  // that of all weights, however few, and of biases where nothing is
+                            // then left to the optimizer; pays for batches of at most
+                            // GemmUpdate::kMostWholeBatch, else build_step_graph turns it off
 
   static FusionOptions none() {
     return {.bias = false,

@@ -217,7 +217,6 @@ Tolerance of_linear_cross_entropy(const LinearCrossEntropy& op, ValueId output,
   if (v.bias != kNoValue) term += largest(memory[v.bias]);
   const double logit =
       sum_of_products(static_cast<double>(weight.elements_per_row()), term).absolute + 8 * term;
-  if (output == v.logits) return {.relative = 8, .absolute = logit};
   const double loss = op.label_smoothing() > 0 ? 68 : 17;
   if (output == v.result.loss) return {.relative = loss, .absolute = loss + 2 * logit};
   const double gradient = (34 + logit) / static_cast<double>(memory.batch());

@@ -28,24 +28,19 @@ std::unique_ptr<SingleOperation> probe(const GemmCase& c, ProbeSize size) {
 }
 
 // "gemm nt", "gemm nt mixed", "gemm tn whole".
-std::string family_of(const GemmProduct& product, bool whole) {
+std::string family_of(const GemmProduct& product) {
   return fmt::format("gemm {}{}{}", to_string(product.form),
-                     product.precision == Precision::mixed ? " mixed" : "", whole ? " whole" : "");
+                     product.precision == Precision::mixed ? " mixed" : "",
+                     product.may_split ? "" : " whole");
 }
 
-// Kernels with K in one piece in the place of those that split it; whether there were any.
-bool leave_whole(std::vector<GemmVariant>& variants, const GemmSizes& sizes,
+// Kernels with K in one piece in the place of those that split it.
+void leave_whole(std::vector<GemmVariant>& variants, const GemmSizes& sizes,
                  const runtime::DeviceProfile& device) {
-  bool any = false;
   for (GemmVariant& variant : variants) {
     GemmVariant whole = unsplit(variant, sizes);
-    if (variant.splits == 1 || !within_loop_limit(whole.turns.of(whole.k_per_split), device)) {
-      continue;
-    }
-    variant = std::move(whole);
-    any = true;
+    if (within_loop_limit(whole.turns.of(whole.k_per_split), device)) variant = std::move(whole);
   }
-  return any;
 }
 
 }  // namespace
@@ -73,9 +68,9 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   const Precision precision = product.precision;
   const GemmSizes sizes = gemm_sizes(l, product);
   std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device(), precision);
-  const bool whole = !product.may_split && leave_whole(variants, sizes, l.device());
+  if (!product.may_split) leave_whole(variants, sizes, l.device());
   const GemmCase as_case = {form, sizes.m, sizes.n, sizes.k, precision, product.may_split};
-  VariantQuestion question = {.family = family_of(product, whole),
+  VariantQuestion question = {.family = family_of(product),
                               .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
                               .candidates = {},
                               .flops = flops_of(sizes),

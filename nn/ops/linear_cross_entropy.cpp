@@ -9,7 +9,6 @@
 #include "nn/ops/gemm.h"
 #include "nn/reference/linear_cross_entropy.h"
 #include "nn/reference/reference_memory.h"
-#include "nn/tuning/single_operation.h"
 
 namespace vktrain::nn {
 namespace {
@@ -68,26 +67,15 @@ void LinearCrossEntropy::lower(Lowering& l) const {
   }
 }
 
+// No contest measures it: docs/benchmarks.md has what it is worth.
 bool LinearCrossEntropy::wants_merged(Lowering& l) const {
   if (values_.logits == kNoValue) return true;
   const Layout x = l.layout(values_.x), logits = l.layout(values_.gradient);
-  const LinearCrossEntropyCase c = {.batch = x.rows,
-                                    .in = x.columns,
-                                    .classes = logits.columns,
-                                    .bias = values_.bias != kNoValue,
-                                    .data_gradient = values_.data_gradient != kNoValue};
-  return l.choose({.family = fmt::format("linear cross-entropy{}{}", c.bias ? "" : ", no bias",
-                                         c.data_gradient ? "" : ", no data gradient"),
-                   .shape = fmt::format("{}x{}x{}", c.batch, c.classes, c.in),
+  return l.choose({.family = "linear cross-entropy",
+                   .shape = fmt::format("{}x{}x{}", x.rows, logits.columns, x.columns),
                    .candidates = {"merged", "apart"},
-                   .flops = (c.data_gradient ? 4.0 : 2.0) *
-                            static_cast<double>(c.batch * c.in * c.classes),
-                   .probe = [c](ProbeSize size) {
-                     LinearCrossEntropyCase probe = c;
-                     // Several workgroups and a rest.
-                     if (size == ProbeSize::small) probe.batch = capped_size(c.batch, 64);
-                     return single_linear_cross_entropy(probe);
-                   }}) == 0;
+                   .last_resorts = 1,
+                   .flops = 0}) == 0;
 }
 
 void LinearCrossEntropy::lower_apart(Lowering& l) const {

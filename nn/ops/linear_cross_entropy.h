@@ -1,7 +1,7 @@
 // The last linear layer of a classifier with few classes, its softmax cross-entropy and what goes
 // backwards from there, in one dispatch instead of three: the logits are never stored. Fusions make
 // it (nn/fusion_linear_cross_entropy.h) from a GEMM, a SoftmaxCrossEntropy and a GEMM, which do the
-// work where the tuner finds them faster or the driver refuses the kernel.
+// work where the driver refuses the kernel.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct LinearCrossEntropyValues {
   ValueId bias = kNoValue;    // [classes], or absent
   ValueId labels = kNoValue;  // [batch] u32 below classes
   CrossEntropy result;        // of logits = x W^T + b
-  // [batch, classes], or absent, so that there is no alternative to the one dispatch, which does
-  // not write them.
+  // [batch, classes]: memory for them where a driver needs the three operations, else not written.
+  // Absent: there is no such way out.
   ValueId logits = kNoValue;
   ValueId gradient = kNoValue;  // [batch, classes]: of the logits, (softmax - target) / batch
   // [batch, in], or absent: gradient W, times the derivative of an activation whose output x is.

@@ -1,5 +1,7 @@
 #include "nn/training/step_graph.h"
 
+#include <algorithm>
+
 #include "nn/differentiate.h"
 #include "nn/ops/clip_gradients.h"
 #include "nn/ops/confusion_matrix.h"
@@ -35,7 +37,7 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   if (experiment.training.precision != Precision::f32) fitting.linear_cross_entropy = false;
   // Where products are split after all, each layer's weights and bias would be dispatches of their
   // own.
-  if (batch_size > GemmUpdate::kMostWholeBatch) fitting.bias_update = false;
+  if (std::min(batch_size, images) > GemmUpdate::kMostWholeBatch) fitting.bias_update = false;
   fuse(g.graph, fitting, device);
   set_precision(g.graph, experiment.training.precision);
   return g;

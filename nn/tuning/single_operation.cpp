@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <utility>
 
-#include "nn/ops/linear_cross_entropy.h"
 #include "nn/reference/half.h"
 #include "nn/rng.h"
 #include "runtime/error.h"
@@ -177,29 +175,6 @@ std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c) {
   return single;
 }
 
-std::unique_ptr<SingleOperation> single_linear_cross_entropy(const LinearCrossEntropyCase& c) {
-  const std::string subject =
-      fmt::format("linear cross-entropy {} x {} -> {}", c.batch, c.in, c.classes);
-  auto single = std::make_unique<SingleOperation>();
-  Graph& graph = single->graph;
-  const Shape rows = {c.batch, c.in}, logits = {c.batch, c.classes};
-  for (const Shape& shape : {rows, logits}) require_shape(shape, subject);
-  LinearCrossEntropyValues v;
-  v.x = add_operand(*single, "x", rows);
-  v.weight = add_operand(*single, "weight", {c.classes, c.in});
-  if (c.bias) v.bias = add_operand(*single, "bias", {c.classes});
-  v.labels = add_operand(*single, "labels", {c.batch}, DType::u32);
-  single->limits[v.labels] = static_cast<std::uint32_t>(c.classes);
-  v.result = {graph.add_activation("loss", {c.batch}),
-              graph.add_activation("correct", {c.batch}, DType::u32)};
-  v.logits = graph.add_activation("logits", logits);
-  v.gradient = add_result(*single, "gradient", logits);
-  if (c.data_gradient) v.data_gradient = add_result(*single, "dx", rows);
-  graph.add(std::make_unique<LinearCrossEntropy>(v)).label = subject;
-  single->flops = (c.data_gradient ? 4.0 : 2.0) * static_cast<double>(c.batch * c.in * c.classes);
-  return single;
-}
-
 std::int64_t capped_size(std::int64_t size, std::int64_t tile) {
   return size < 2 * tile ? size : tile + size % tile;
 }
@@ -209,11 +184,6 @@ std::vector<float> operand_values(const SingleOperation& single, std::size_t ope
   const Shape& shape = single.graph.value(single.operands.at(operand)).shape;
   PhiloxRng rng(seed, operand);
   std::vector<float> values(static_cast<std::size_t>(shape.elements()));
-  if (const auto limit = single.limits.find(single.operands[operand]);
-      limit != single.limits.end()) {
-    for (float& value : values) value = std::bit_cast<float>(rng.below(limit->second));
-    return values;
-  }
   // 24 bits, so that the float is exact and below 1.
   for (float& value : values) value = static_cast<float>(rng.next_u32() >> 8) * 0x1p-23f - 1.0f;
   const auto& operations = single.graph.operations();

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,11 +32,6 @@ struct Conv2dCase {
   bool pooled = false;  // by tiles of 2 x 2: see Conv2dEpilogue
 };
 
-struct LinearCrossEntropyCase {
-  std::int64_t batch = 0, in = 0, classes = 0;
-  bool bias = true, data_gradient = true;
-};
-
 std::string to_string(const GemmCase& c);    // "gemm nt 512 x 100 x 784"
 std::string to_string(const Conv2dCase& c);  // "conv2d forward [64, 8, 14, 14] -> 16, 3 x 3"
 
@@ -45,10 +39,8 @@ struct SingleOperation {
   ParameterSet parameters;  // empty; the graph points to it
   Graph graph{parameters};
   std::vector<ValueId> operands;  // external, a copy for each replica
-  // Of operands of integers: below these; of others, any bits.
-  std::map<ValueId, std::uint32_t> limits;
-  ValueId result = kNoValue;  // kept
-  double flops = 0;           // of one replica
+  ValueId result = kNoValue;      // kept
+  double flops = 0;               // of one replica
   double bytes = 0;
 
   SingleOperation() = default;
@@ -60,8 +52,6 @@ struct SingleOperation {
 // the window does not fit the input, or the output cannot be pooled by tiles.
 std::unique_ptr<SingleOperation> single_gemm(const GemmCase& c);
 std::unique_ptr<SingleOperation> single_conv2d(const Conv2dCase& c);
-// The result is the data gradient, or where there is none the logits' gradient.
-std::unique_ptr<SingleOperation> single_linear_cross_entropy(const LinearCrossEntropyCase& c);
 
 // A size below 2 * tile that has the same remainder modulo the tile: of a probe that the reference
 // computes, too.

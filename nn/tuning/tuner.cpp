@@ -170,15 +170,23 @@ std::shared_ptr<const VariantChoices> Tuner::choices_for(
 
 PlanOptions Tuner::tuned(const Graph& graph, const ParameterLayout& parameters,
                          PlanOptions options) {
+  // An answer may lead to other questions: until a plan asks nothing new.
   options.variants = nullptr;
-  const Plan plan(graph, parameters, device_->profile(), options);
-  options.variants = choices_for(plan.questions());
+  for (bool first = true;; first = false) {
+    const Plan plan(graph, parameters, device_->profile(), options);
+    const bool answered = std::ranges::all_of(plan.questions(), [this](const auto& question) {
+      return used_.contains(key_of(question));
+    });
+    if (answered && !first) break;
+    options.variants = choices_for(plan.questions());
+  }
   options.variants = compile_plan(*device_, graph, parameters, options, log_);
+  const Plan plan(graph, parameters, device_->profile(), options);
   for (const VariantQuestion& question : plan.questions()) {
     const std::string& taken = question.candidates[options.variants->choose(question)];
-    std::string& used = used_.at(key_of(question));
-    if (taken != used) kernels_[key_of(question)] = {taken, false};
-    used = taken;
+    const auto [used, is_new] = used_.try_emplace(key_of(question), taken);
+    if (!is_new && taken != used->second) kernels_[key_of(question)] = {taken, false};
+    used->second = taken;
   }
   return options;
 }

@@ -153,6 +153,8 @@ TEST_F(FaultyKernels, RefusedWholeProductsAreReplacedToo) {
 // The product, the loss and the product are three dispatches again.
 TEST_F(FaultyKernels, ARefusedLossIsDoneApart) {
   EXPECT_EQ(train("healthy", {}, "off").code, 0);
+  EXPECT_TRUE(uses("healthy", "merged", "cross-entropy"));
+  EXPECT_FALSE(uses("healthy", "", "gemm nn"));
   for (const std::string tune : {"off", "quick"}) {
     const CommandResult result =
         train("run-" + tune, refuse_shaders({"linear_cross_entropy"}, VK_ERROR_UNKNOWN), tune);
@@ -160,6 +162,7 @@ TEST_F(FaultyKernels, ARefusedLossIsDoneApart) {
     EXPECT_NE(result.err.find("linear cross-entropy 48x10x16: "), std::string::npos) << result.err;
     EXPECT_TRUE(uses("run-" + tune, "apart", "cross-entropy"));
     EXPECT_FALSE(uses("run-" + tune, "merged", "cross-entropy"));
+    EXPECT_TRUE(uses("run-" + tune, "", "gemm nn"));
     expect_same_training("healthy", "run-" + tune);
   }
 }
