@@ -153,7 +153,9 @@ def percent(share):
 
 def threads_text(report):
     own, vktrain = report["threads"], report["vktrain_threads"]
-    return f"{own} threads" if own == vktrain else f"{own} threads for PyTorch, {vktrain} for vktrain"
+    if own == vktrain:
+        return f"{own} threads"
+    return f"{own} threads for PyTorch, {vktrain} for vktrain"
 
 
 def markdown(report):
@@ -209,7 +211,8 @@ def parse_arguments():
     parser.add_argument("--vktrain-options", default="", metavar="TEXT",
                         help="more options for `vktrain bench step`")
     parser.add_argument("--device", default="cpu", help="PyTorch's: cpu or cuda")
-    parser.add_argument("--threads", type=int, default=2, help="of the CPU, for PyTorch and for lavapipe")
+    parser.add_argument("--threads", type=int, default=2,
+                        help="of the CPU, for PyTorch and for lavapipe")
     parser.add_argument("--vktrain-threads", type=int, metavar="N",
                         help="of lavapipe alone; 0: it computes on the thread that submits "
                              "(default: --threads)")

@@ -79,7 +79,8 @@ void Gemm::differentiate(Differentiator& differentiator) const {
 }
 
 void Gemm::lower(Lowering& l) const {
-  const GemmVariant variant = choose_gemm_variant(l, {form_, a(), b(), precision, may_split});
+  const GemmVariant variant =
+      choose_gemm_variant(l, {form_, a(), b(), precision, may_split, small_tiles});
   const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
   const bool split = variant.splits > 1;
   const SplitEpilogue last = {.bias = epilogue_.bias,

@@ -47,7 +47,7 @@ class Gemm : public Operation {
   ValueId c() const { return outputs_[0]; }
   const GemmEpilogue& epilogue() const { return epilogue_; }
 
-  bool may_split = true;  // K (nn/ops/gemm_product.h)
+  bool may_split = true, small_tiles = false;  // see nn/ops/gemm_product.h
 
  private:
   void lower_product(Lowering& lowering, const GemmVariant& variant, const SplitSum& sum,

@@ -27,11 +27,11 @@ std::unique_ptr<SingleOperation> probe(const GemmCase& c, ProbeSize size) {
   return single_gemm(capped);
 }
 
-// "gemm nt", "gemm nt mixed", "gemm tn whole".
+// "gemm nt", "gemm nt mixed", "gemm tn whole", "gemm tn whole small".
 std::string family_of(const GemmProduct& product) {
-  return fmt::format("gemm {}{}{}", to_string(product.form),
+  return fmt::format("gemm {}{}{}{}", to_string(product.form),
                      product.precision == Precision::mixed ? " mixed" : "",
-                     product.may_split ? "" : " whole");
+                     product.may_split ? "" : " whole", product.small_tiles ? " small" : "");
 }
 
 // Kernels with K in one piece in the place of those that split it.
@@ -41,6 +41,15 @@ void leave_whole(std::vector<GemmVariant>& variants, const GemmSizes& sizes,
     GemmVariant whole = unsplit(variant, sizes);
     if (within_loop_limit(whole.turns.of(whole.k_per_split), device)) variant = std::move(whole);
   }
+}
+
+void prefer_small_tiles(std::vector<GemmVariant>& variants) {
+  const auto kind = variants.front().shader;
+  const auto smallest = std::ranges::min_element(variants, {}, [&](const GemmVariant& variant) {
+    return std::pair(variant.shader != kind, variant.tile_rows * variant.tile_columns);
+  });
+  std::rotate(variants.begin(), smallest, smallest + 1);
+  for (GemmVariant& variant : variants) variant.last_resort = &variant != &variants.front();
 }
 
 }  // namespace
@@ -69,12 +78,14 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   const GemmSizes sizes = gemm_sizes(l, product);
   std::vector<GemmVariant> variants = gemm_candidates(form, sizes, l.device(), precision);
   if (!product.may_split) leave_whole(variants, sizes, l.device());
+  if (product.small_tiles) prefer_small_tiles(variants);
   const GemmCase as_case = {form, sizes.m, sizes.n, sizes.k, precision, product.may_split};
   VariantQuestion question = {.family = family_of(product),
                               .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
                               .candidates = {},
                               .flops = flops_of(sizes),
                               .probe = [as_case](ProbeSize size) { return probe(as_case, size); }};
+  if (product.small_tiles) question.probe = nullptr;
   std::stable_partition(variants.begin(), variants.end(),
                         [](const auto& variant) { return !variant.last_resort; });
   for (const GemmVariant& variant : variants) {

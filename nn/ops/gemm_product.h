@@ -32,6 +32,8 @@ struct GemmProduct {
   Precision precision = Precision::f32;
   // K; else kernels that do not, as far as the device's loops may be so long.
   bool may_split = true;
+  // The kernel with the smallest tiles of its kind first, and no contest: it is compiled soonest.
+  bool small_tiles = false;
 };
 
 // Of A [a_rows, a_columns] and B.

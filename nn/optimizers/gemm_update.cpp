@@ -45,6 +45,10 @@ bool wants_merged(Lowering& l, const OptimizerOperation& update, const GemmSizes
                    .flops = 0}) == 0;
 }
 
+// A merged kernel has the update's code for each vec4 of its tile: Mesa 25.0 takes ten seconds to
+// compile one of the larger tiles, which are worth it for many weights alone.
+constexpr std::int64_t kManyWeights = 16384;
+
 // Register tiles by shuffles, not split.
 bool can_update(const GemmVariant& variant) {
   return variant.shader == "gemm_shuffle_tn" && variant.splits == 1;
@@ -74,25 +78,27 @@ bool GemmUpdate::supports(const OptimizerOperation& optimizer, const ParameterSe
           ParameterStorage::joins_slots(device, ParameterLayout(parameters), 1, slots));
 }
 
-std::unique_ptr<Operation> GemmUpdate::product(bool may_split) const {
+std::unique_ptr<Gemm> GemmUpdate::product() const {
   GemmEpilogue epilogue;
   epilogue.column_sum = bias_gradient();
   auto product = std::make_unique<Gemm>(GemmForm::tn, dy(), x(), gradient(), epilogue);
   product->label = label;
   product->precision = precision;
-  product->may_split = may_split;
   return product;
 }
 
 void GemmUpdate::lower(Lowering& l) const {
   // Also where the two stay apart: the number of replicas may be why, and changes no bits.
-  const bool may_split = l.batch() > kMostWholeBatch;
-  const GemmProduct operands = {GemmForm::tn, dy(), x(), precision, may_split};
+  const std::unique_ptr<Gemm> apart = product();
+  apart->may_split = l.batch() > kMostWholeBatch;
+  GemmProduct operands = {GemmForm::tn, dy(), x(), precision, apart->may_split};
   if (wants_merged(l, *update_, gemm_sizes(l, operands))) {
+    operands.small_tiles = !operands.may_split && l.layout(weight()).size() < kManyWeights;
     const GemmVariant variant = choose_gemm_variant(l, operands);
     if (can_update(variant)) return lower_merged(l, operands, variant);
+    apart->small_tiles = operands.small_tiles;  // the same question
   }
-  product(may_split)->lower(l);
+  apart->lower(l);
   update_->lower(l);
 }
 
@@ -147,7 +153,7 @@ void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
 }
 
 void GemmUpdate::reference(ReferenceMemory& memory) const {
-  product(true)->reference(memory);
+  product()->reference(memory);
   update_->reference(memory);
 }
 

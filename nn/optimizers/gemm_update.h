@@ -14,6 +14,7 @@
 
 namespace vktrain::nn {
 
+class Gemm;
 struct GemmProduct;
 struct GemmVariant;
 
@@ -46,7 +47,7 @@ class GemmUpdate final : public Operation {
 
  private:
   ValueId gradient() const { return update_->values().gradients[0]; }
-  std::unique_ptr<Operation> product(bool may_split) const;
+  std::unique_ptr<Gemm> product() const;
   RangePart part(const Lowering& lowering) const;
   std::uint32_t bias_offset(const Lowering& lowering) const;  // in vec4; 0: no bias
   void lower_merged(Lowering& lowering, const GemmProduct& operands,

@@ -170,7 +170,9 @@ std::shared_ptr<const VariantChoices> Tuner::choices_for(
 
 PlanOptions Tuner::tuned(const Graph& graph, const ParameterLayout& parameters,
                          PlanOptions options) {
-  // An answer may lead to other questions: until a plan asks nothing new.
+  // An answer may lead to other questions: until a plan asks nothing new. What the last plan does
+  // not ask any more is not used.
+  const auto used_before = used_;
   options.variants = nullptr;
   for (bool first = true;; first = false) {
     const Plan plan(graph, parameters, device_->profile(), options);
@@ -182,12 +184,15 @@ PlanOptions Tuner::tuned(const Graph& graph, const ParameterLayout& parameters,
   }
   options.variants = compile_plan(*device_, graph, parameters, options, log_);
   const Plan plan(graph, parameters, device_->profile(), options);
+  auto used = used_before;
   for (const VariantQuestion& question : plan.questions()) {
+    const VariantChoices::Key key = key_of(question);
     const std::string& taken = question.candidates[options.variants->choose(question)];
-    const auto [used, is_new] = used_.try_emplace(key_of(question), taken);
-    if (!is_new && taken != used->second) kernels_[key_of(question)] = {taken, false};
-    used->second = taken;
+    const auto chosen = used_.find(key);
+    if (chosen != used_.end() && chosen->second != taken) kernels_[key] = {taken, false};
+    used[key] = taken;
   }
+  used_ = std::move(used);
   return options;
 }
 
