@@ -15,11 +15,6 @@
 namespace vktrain::nn {
 namespace {
 
-// Lavapipe saves about 1.5 ns a weight (80 to 150 us of a step of a-fcn-100k, which has 78,400 in
-// its first layer), and loses 10 to 20 us where the rest of the optimizer becomes one dispatch more
-// or the update waits for the data gradient.
-constexpr std::int64_t kLeastWeights = 16384;
-
 std::size_t optimizer_of(const Graph& graph) {
   for (std::size_t i = graph.operations().size(); i-- > 0;) {
     if (as<OptimizerOperation>(graph, i)) return i;
@@ -89,7 +84,10 @@ std::optional<Merge> find_merge(const Graph& graph, std::size_t index,
   const auto* optimizer = as<OptimizerOperation>(graph, m.optimizer);
   if (!GemmUpdate::supports(*optimizer, graph.parameters(), device)) return {};
   const ValueId gradient = m.gemm->c();
-  if (!all && graph.value(gradient).shape.elements() < kLeastWeights) return {};
+  // Lavapipe saves about 1.5 ns a weight (80 to 150 us of a step of a-fcn-100k, which has 78,400 in
+  // its first layer), and loses 10 to 20 us where the rest of the optimizer becomes one dispatch
+  // more or the update waits for the data gradient.
+  if (!all && graph.value(gradient).shape.elements() < GemmUpdate::kManyWeights) return {};
   m.place = index;
   if (!add_member(graph, m, gradient)) return {};
   const ValueId bias = m.bias_gradient();

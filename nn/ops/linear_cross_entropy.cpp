@@ -23,10 +23,10 @@ struct Push {
 
 // A GPU hides the latency of loads by many invocations. A CPU driver computes on vectors of
 // invocations, one after the other, and saves loads of the weights where each has several rows.
-struct Shape2d {
+struct Invocations {
   std::uint32_t workgroup, rows;
 };
-Shape2d invocations_on(const runtime::DeviceProfile& device) {
+Invocations invocations_on(const runtime::DeviceProfile& device) {
   if (device.kind == runtime::DeviceKind::cpu) return {8, 4};
   return {32, 1};
 }

@@ -45,10 +45,6 @@ bool wants_merged(Lowering& l, const OptimizerOperation& update, const GemmSizes
                    .flops = 0}) == 0;
 }
 
-// A merged kernel has the update's code for each vec4 of its tile: Mesa 25.0 takes ten seconds to
-// compile one of the larger tiles, which are worth it for many weights alone.
-constexpr std::int64_t kManyWeights = 16384;
-
 // Register tiles by shuffles, not split.
 bool can_update(const GemmVariant& variant) {
   return variant.shader == "gemm_shuffle_tn" && variant.splits == 1;

@@ -23,6 +23,10 @@ class GemmUpdate final : public Operation {
   // The product's K, up to which it is not split: splits would keep more cores busy, but need two
   // dispatches more, of which each wakes the driver's threads.
   static constexpr std::int64_t kMostWholeBatch = 1024;
+  // Fewer weights get the smallest tiles: a merged kernel has the update's code for each vec4 of
+  // its tile, and larger ones take drivers seconds to compile. They are merged only where all are
+  // (nn/fusion_optimizer.h).
+  static constexpr std::int64_t kManyWeights = 16384;
 
   // dW[M, N] = dy[batch, M]^T x[batch, N] for the parameter W that `update` has, alone or with its
   // bias [M] behind it, without penalties; else throws std::invalid_argument. What dW's slot then
