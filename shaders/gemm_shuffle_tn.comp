@@ -7,5 +7,4 @@
 #define TEXELS
 #include "gemm.glsl"
 #include "gemm_epilogue.glsl"
-#include "gemm_shuffle.glsl"
 #include "gemm_shuffle_tn.glsl"

@@ -10,5 +10,4 @@
 #include "optimizer_values.glsl"
 #include "adagrad.glsl"
 #include "gemm_update.glsl"
-#include "gemm_shuffle.glsl"
 #include "gemm_shuffle_tn.glsl"

@@ -69,8 +69,12 @@ PlanOptions plan_options(const runtime::Device& device, const CaseGraph& ops,
   VariantChoices choices;
   const Plan proposed(ops.graph, layout, device.profile(), options);
   for (const VariantQuestion& question : proposed.questions()) {
-    const auto found = std::ranges::find_if(
-        question.candidates, [&](const std::string& name) { return name.starts_with(ops.kernel); });
+    auto found = std::ranges::find(question.candidates, ops.kernel);
+    if (found == question.candidates.end()) {
+      found = std::ranges::find_if(question.candidates, [&](const std::string& name) {
+        return name.starts_with(ops.kernel);
+      });
+    }
     if (found != question.candidates.end()) {
       choices.answer(question.family, question.shape, *found);
     }

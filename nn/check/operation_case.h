@@ -49,8 +49,8 @@ struct OperationCase {
   std::function<void(Graph&)> rewrite = nullptr;
   // See PlanOptions::plan_for.
   std::optional<runtime::DeviceProfile> plan_for = std::nullopt;
-  // Every operation that has such a candidate takes the first one whose name begins so; empty: the
-  // proposals.
+  // Every operation that has this candidate takes it, else the first one whose name begins so;
+  // empty: the proposals.
   std::string kernel = "";
   // Initial words of an external, parameter or state; nullopt: N(0, 1), or 0 for integers.
   std::function<std::optional<std::vector<std::uint32_t>>(const Value&, std::size_t count,

@@ -66,16 +66,16 @@ GemmVariant shuffle_variant(GemmForm form, const GemmSizes& sizes, std::int64_t 
 }
 
 // The same with 8 x `columns`, whose lanes share B.
-GemmVariant transposed_variant(const GemmSizes& sizes, std::int64_t columns,
+GemmVariant transposed_variant(GemmForm form, const GemmSizes& sizes, std::int64_t columns,
                                const runtime::DeviceProfile& device) {
   GemmVariant variant = {.name = fmt::format("shuffle 8x{} transposed", columns),
-                         .shader = "gemm_shuffle_nt",
+                         .shader = fmt::format("gemm_shuffle_{}", to_string(form)),
                          .workgroup = kShuffleLanes,
                          .tile_rows = 64,
                          .tile_columns = columns,
                          .transposed = true,
                          .turns = {.step = 4}};
-  split_k(variant, sizes, kNoGroups, device);
+  split_k(variant, sizes, form == GemmForm::tn ? kCpuGroups : kNoGroups, device);
   return variant;
 }
 
@@ -104,14 +104,13 @@ std::vector<GemmVariant> shuffle_variants(GemmForm form, const GemmSizes& sizes,
     candidates.push_back({tile.rows, transposed, area * tile.row_cost});
   };
   for (const ShuffleTile& tile : kShuffleTiles) add(tile, sizes.m, sizes.n, false);
-  if (form == GemmForm::nt) {
-    for (const ShuffleTile& tile : kShuffleTiles) add(tile, sizes.n, sizes.m, true);
-  }
+  for (const ShuffleTile& tile : kShuffleTiles) add(tile, sizes.n, sizes.m, true);
   std::ranges::stable_sort(candidates, {}, &Candidate::cost);
   std::vector<GemmVariant> variants;
   for (const Candidate& candidate : candidates) {
-    variants.push_back(candidate.transposed ? transposed_variant(sizes, candidate.rows, device)
-                                            : shuffle_variant(form, sizes, candidate.rows, device));
+    variants.push_back(candidate.transposed
+                           ? transposed_variant(form, sizes, candidate.rows, device)
+                           : shuffle_variant(form, sizes, candidate.rows, device));
     variants.back().last_resort = variants.size() > kShuffleContenders;
   }
   return variants;
@@ -320,7 +319,7 @@ std::vector<std::uint32_t> gemm_constants(const GemmVariant& variant, GemmForm f
     constants.insert(constants.end(), variant.constants.begin(), variant.constants.end());
   } else if (variant.shader.starts_with("gemm_shuffle")) {
     constants.push_back(to_word(variant.transposed ? variant.tile_columns : variant.tile_rows));
-    if (form == GemmForm::nt) constants.push_back(variant.transposed ? 1 : 0);
+    constants.push_back(variant.transposed ? 1 : 0);
   }
   return constants;
 }

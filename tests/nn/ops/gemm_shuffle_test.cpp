@@ -17,7 +17,7 @@ using namespace nn;
 
 struct ShuffleTile {
   const char* name;
-  std::int64_t batch, in, out;  // of a layer that has this kernel among its candidates
+  std::int64_t batch, in, out;  // of a layer; batches below 128, so that no product is split
 };
 
 class GemmShuffleTest : public OpTest, public ::testing::WithParamInterface<ShuffleTile> {
@@ -56,10 +56,16 @@ TEST_P(GemmShuffleTest, MatchesReference) {
 TEST_P(GemmShuffleTest, RunsTheKernelItIsMeantToTest) {
   const OpGraph ops(make_case(true, 1));
   OpRun run(device(), ops, GetParam().batch, 1);
-  const std::span<const VariantQuestion> questions = run.plan().questions();
-  EXPECT_TRUE(std::ranges::any_of(questions, [&run](const VariantQuestion& question) {
-    return question.candidates[run.plan().options().variants->choose(question)] == GetParam().name;
-  })) << GetParam().name;
+  for (const char* family : {"gemm nt", "gemm nn", "gemm tn"}) {
+    std::size_t asked = 0;
+    for (const VariantQuestion& question : run.plan().questions()) {
+      if (question.family != family) continue;
+      ++asked;
+      const std::size_t choice = run.plan().options().variants->choose(question);
+      EXPECT_EQ(question.candidates[choice], GetParam().name) << family << " " << question.shape;
+    }
+    EXPECT_GT(asked, 0u) << family;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiles, GemmShuffleTest,
@@ -68,11 +74,11 @@ INSTANTIATE_TEST_SUITE_P(Tiles, GemmShuffleTest,
                                            ShuffleTile{"shuffle 20x8", 19, 130, 61},
                                            ShuffleTile{"shuffle 16x8", 13, 65, 130},
                                            ShuffleTile{"shuffle 8x8", 7, 129, 63},
-                                           ShuffleTile{"shuffle 8x32 transposed", 131, 5, 31},
+                                           ShuffleTile{"shuffle 8x32 transposed", 123, 5, 31},
                                            ShuffleTile{"shuffle 8x24 transposed", 125, 9, 45},
-                                           ShuffleTile{"shuffle 8x20 transposed", 129, 65, 97},
+                                           ShuffleTile{"shuffle 8x20 transposed", 127, 65, 97},
                                            ShuffleTile{"shuffle 8x16 transposed", 63, 33, 10},
-                                           ShuffleTile{"shuffle 8x8 transposed", 250, 31, 3}),
+                                           ShuffleTile{"shuffle 8x8 transposed", 122, 31, 3}),
                          [](const auto& instance) {
                            const ShuffleTile& tile = instance.param;
                            std::string name = fmt::format("{} of {} {} {}", tile.name, tile.batch,
