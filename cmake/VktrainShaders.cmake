@@ -1,6 +1,6 @@
 # vktrain_compile_shaders(out_variable NAME...): compiles NAME.comp to SPIR-V for Vulkan 1.1, optimises
-# and validates it; for a NAME_texels without a file of its own NAME.comp, with TEXELS defined. A
-# glslang warning is an error. Sets out_variable to the .spv files.
+# and validates it; for a NAME_texels or NAME_gathered without a file of its own NAME.comp, with TEXELS
+# or GATHERED defined. A glslang warning is an error. Sets out_variable to the .spv files.
 find_program(GLSLANG_VALIDATOR NAMES glslangValidator glslang REQUIRED)
 find_program(SPIRV_OPT spirv-opt REQUIRED)
 find_program(SPIRV_VAL spirv-val REQUIRED)
@@ -10,9 +10,9 @@ function(vktrain_compile_shaders out_variable)
   foreach(name IN LISTS ARGN)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/${name}.comp")
     set(define)
-    if(name MATCHES "^(.*)_texels$" AND NOT EXISTS "${source}")
+    if(name MATCHES "^(.*)_(texels|gathered)$" AND NOT EXISTS "${source}")
       set(source "${CMAKE_CURRENT_SOURCE_DIR}/${CMAKE_MATCH_1}.comp")
-      set(define -DTEXELS)
+      string(TOUPPER "-D${CMAKE_MATCH_2}" define)
     endif()
     set(output "${CMAKE_CURRENT_BINARY_DIR}/${name}.spv")
     add_custom_command(

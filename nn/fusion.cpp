@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/fusion_gather_batch.h"
 #include "nn/fusion_linear_cross_entropy.h"
 #include "nn/fusion_max_pool2d.h"
 #include "nn/fusion_optimizer.h"
@@ -241,6 +242,8 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
   });
   // After the bias gradient, which the product then makes.
   if (options.weight_update && device) fuse_weight_updates(graph, *device, options.bias_update);
+  // After what may take the places that products need for it.
+  if (options.gather_batch && device) fuse_gather_batch(graph, *device);
 }
 
 }  // namespace vktrain::nn

@@ -24,6 +24,9 @@ struct FusionOptions {
   bool weight_update = true;  // the optimizer's update of weights into the GEMM that makes
                               // their gradient, where the device has kernels for that
 
+  bool gather_batch = true;  // a batch's images into the products of the first layer, where all
+                             // that reads them can and the device has kernels for that
+
   bool bias_update = true;  // that of all weights, however few, and of biases where nothing is
                             // then left to the optimizer; pays for batches of at most
                             // GemmUpdate::kMostWholeBatch, else build_step_graph turns it off
@@ -38,6 +41,7 @@ struct FusionOptions {
             .linear_cross_entropy = false,
             .max_pool2d = false,
             .weight_update = false,
+            .gather_batch = false,
             .bias_update = false};
   }
 };

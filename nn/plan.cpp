@@ -104,8 +104,22 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
   }
 }
 
+// Whether a dispatch reads or writes each value; merged kernels leave some out.
+std::vector<bool> Plan::used_values(const Graph& graph) const {
+  std::vector<bool> used(graph.value_count(), false);
+  for (const PlannedOperation& operation : operations_) {
+    for (const PlannedDispatch& dispatch : operation.dispatches) {
+      for (const PlannedBinding& binding : dispatch.bindings) {
+        if (binding.source == PlannedBinding::Source::value) used[graph.root(binding.id)] = true;
+      }
+    }
+  }
+  return used;
+}
+
 void Plan::place(const Graph& graph, const Lowering& layouts) {
   const auto& operations = graph.operations();
+  const std::vector<bool> used = used_values(graph);
   std::vector<Block> blocks;
   std::vector<int> block_of(graph.value_count(), -1);
   for (std::size_t i = 0; i < operations.size(); ++i) {
@@ -113,6 +127,7 @@ void Plan::place(const Graph& graph, const Lowering& layouts) {
       if (view == kNoValue) return;
       const ValueId id = graph.root(view);
       if (graph.value(id).kind != ValueKind::activation) return;
+      if (!used[id] && !graph.kept(view) && !options_.keep_all) return;
       if (block_of[id] < 0) {
         block_of[id] = static_cast<int>(blocks.size());
         values_[id].size = std::int64_t{layouts.replica_stride(id)} * options_.replicas;

@@ -52,6 +52,7 @@ class Plan {
   std::span<const VariantQuestion> questions() const { return questions_; }
 
  private:
+  std::vector<bool> used_values(const Graph& graph) const;
   void place(const Graph& graph, const Lowering& layouts);
   void add_question(VariantQuestion question);
 

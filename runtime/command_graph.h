@@ -21,7 +21,7 @@ namespace vktrain::runtime {
 enum class Access { read, write, read_write };
 
 // How a kernel that reads a binding as texels sees it.
-enum class TexelFormat { rgba32f, rg32f, r32f, rgba32ui, r32ui };
+enum class TexelFormat { rgba32f, rg32f, r32f, rgba32ui, r32ui, rgba8unorm };
 std::uint32_t texel_bytes(TexelFormat format);
 
 struct Binding {

@@ -23,6 +23,8 @@ VkFormat vk_format(TexelFormat format) {
       return VK_FORMAT_R32G32B32A32_UINT;
     case TexelFormat::r32ui:
       return VK_FORMAT_R32_UINT;
+    case TexelFormat::rgba8unorm:
+      return VK_FORMAT_R8G8B8A8_UNORM;
     case TexelFormat::rgba32f:
       break;
   }
@@ -35,6 +37,7 @@ std::uint32_t texel_bytes(TexelFormat format) {
   switch (format) {
     case TexelFormat::r32f:
     case TexelFormat::r32ui:
+    case TexelFormat::rgba8unorm:
       return 4;
     case TexelFormat::rg32f:
       return 8;

@@ -42,6 +42,10 @@ layout(push_constant, std430) uniform Push {
     uint hyperparameter_stride;
     uint slot_stride;  // vec4 between two slots of the optimizer's state
     uint bias_offset;  // vec4 from the weights to the bias that is updated, too; 0: there is none
+    // gemm_gathered.glsl: x = byte / 255 * byte_scale + byte_shift; places between two replicas.
+    float byte_scale;
+    float byte_shift;
+    uint places_replica;
 } p;
 
 layout(constant_id = 4) const uint MIXED = 0;  // operands are rounded to half floats

@@ -7,6 +7,7 @@ layout(set = 0, binding = 3, std430) readonly buffer Bias { vec4 bias[]; };
 READ_VEC4(4, activation_output)
 layout(set = 0, binding = 5, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 #include "gemm_bias_gradient.glsl"
+#define PLACES 6  // see gemm_gathered.glsl
 
 layout(constant_id = 1) const uint ADD_BIAS = 0;
 layout(constant_id = 2) const uint ACTIVATION = 0;           // applied to the result

@@ -18,8 +18,25 @@ layout(constant_id = 6) const bool TRANSPOSED = false;
 
 layout(set = 0, binding = 8) uniform samplerBuffer a_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer b_texels;
-vec4 load_a(uint i) { return operand_a(texelFetch(a_texels, int(i))); }
-vec4 load_b(uint i) { return operand_b(texelFetch(b_texels, int(i))); }
+#ifdef GATHERED
+// x is A in A B^T, and B in A^T B.
+const bool GATHERED_A = A_ALONG_K;
+const bool GATHERED_B = !A_ALONG_K;
+#include "gemm_gathered.glsl"
+#else
+const bool GATHERED_A = false;
+const bool GATHERED_B = false;
+uint place(uint row) { return 0; }
+vec4 normalized(vec4 bytes) { return bytes; }
+#endif
+vec4 load_a(uint i) {
+    vec4 value = texelFetch(a_texels, int(i));
+    return operand_a(GATHERED_A ? normalized(value) : value);
+}
+vec4 load_b(uint i) {
+    vec4 value = texelFetch(b_texels, int(i));
+    return operand_b(GATHERED_B ? normalized(value) : value);
+}
 vec4 load_shared(uint i) { return TRANSPOSED ? load_b(i) : load_a(i); }
 vec4 load_own(uint i) { return TRANSPOSED ? load_a(i) : load_b(i); }
 
@@ -49,9 +66,15 @@ uint first_own4() { return 2 * (tile.y * LANES + lane()); }
 uint shared_count() { return TRANSPOSED ? p.n : p.m; }
 uint own_count() { return TRANSPOSED ? p.m : p.n; }
 uint shared_stride() { return TRANSPOSED ? p.b_stride : p.a_stride; }
-uint own_stride() { return TRANSPOSED ? p.a_stride : p.b_stride; }
-uint shared_base() { return replica_number * (TRANSPOSED ? p.b_replica : p.a_replica); }
-uint own_base() { return replica_number * (TRANSPOSED ? p.a_replica : p.b_replica); }
+// Where the replica's matrix begins, and from there a row of memory; vec4.
+uint a_base() { return GATHERED_A ? 0 : replica_number * p.a_replica; }
+uint b_base() { return GATHERED_B ? 0 : replica_number * p.b_replica; }
+uint a_row(uint row) { return GATHERED_A ? place(row) : row * p.a_stride; }
+uint b_row(uint row) { return GATHERED_B ? place(row) : row * p.b_stride; }
+uint shared_base() { return TRANSPOSED ? b_base() : a_base(); }
+uint own_base() { return TRANSPOSED ? a_base() : b_base(); }
+uint shared_row(uint row) { return TRANSPOSED ? b_row(row) : a_row(row); }
+uint own_row(uint row) { return TRANSPOSED ? a_row(row) : b_row(row); }
 
 uint begin_k() { return split_number * p.k_per_split; }
 uint end_k() { return min(begin_k() + p.k_per_split, p.k); }
@@ -68,12 +91,12 @@ void begin_loads() {
     [[unroll]] for (uint j = 0; j < LOADS; ++j) {
         uint q = j * LANES + lane();
         shared_place[j] = shared_base() + (SHARED_ALONG_K
-            ? min(first_shared() + q, shared_count() - 1) * shared_stride()
+            ? shared_row(min(first_shared() + q, shared_count() - 1))
             : min(first_shared() / 4 + q % ROWS4, shared_stride() - 1));
     }
     [[unroll]] for (uint j = 0; j < 8; ++j) {
         own_place[j] = own_base() + (OWN_ALONG_K
-            ? min(first_own4() * 4 + j, own_count() - 1) * own_stride()
+            ? own_row(min(first_own4() * 4 + j, own_count() - 1))
             : min(first_own4() + j, (own_count() + 3) / 4 - 1));
     }
     [[unroll]] for (uint i = 0; i < ROWS; ++i) {
@@ -89,7 +112,7 @@ vec4 load_part(uint j, uint k) {
         return ZERO_PAST_K ? keep_below(value, k, end_k()) : value;
     }
     uint step = k + (j * LANES + lane()) / ROWS4;
-    vec4 value = load_shared(shared_place[j] + min(step, end_k() - 1) * shared_stride());
+    vec4 value = load_shared(shared_place[j] + shared_row(min(step, end_k() - 1)));
     return step < end_k() ? value : vec4(0.0);
 }
 
@@ -100,9 +123,13 @@ mat4 load_lines(uint line, uint k) {
         return transpose(mat4(load_own(own_place[line] + k4), load_own(own_place[line + 1] + k4),
                               load_own(own_place[line + 2] + k4), load_own(own_place[line + 3] + k4)));
     }
+    // Places are loaded, so each lane loads one and hands it round.
+    bool gathered = TRANSPOSED ? GATHERED_A : GATHERED_B;
+    uint mine = gathered ? own_row(min(k + lane() % 4, end_k() - 1)) : 0;
     mat4 lines;
     [[unroll]] for (uint kk = 0; kk < 4; ++kk) {
-        lines[kk] = load_own(own_place[line / 4] + min(k + kk, end_k() - 1) * own_stride());
+        uint row = gathered ? subgroupShuffle(mine, kk) : own_row(min(k + kk, end_k() - 1));
+        lines[kk] = load_own(own_place[line / 4] + row);
     }
     return lines;
 }

@@ -2,8 +2,13 @@
 // of the weights, C, and where p.bias_offset says so of the bias. In the place of gemm_epilogue.glsl,
 // after gemm.glsl and an optimizer's .glsl.
 
+// GATHERED kernels update the bias: the slot of its gradient has the places of x.
+#ifdef GATHERED
+#define PLACES 7
+#else
 layout(set = 0, binding = 7, std430) buffer BiasGradient { vec4 bias_gradient[]; };
 #include "gemm_bias_gradient.glsl"
+#endif
 
 // Before the first store.
 void prepare_store() { read_step(replica_number, p.table_stride, p.hyperparameter_stride); }
@@ -18,10 +23,12 @@ void store(uint row, uint column4, vec4 value, vec4 added) {
 
 // Bias elements 4 row4 to 4 row4 + 3.
 void end_bias_gradient(uint row4, vec4 value) {
+#ifndef GATHERED
     if (p.bias_offset == 0) {
         store_bias_gradient(row4, value);
         return;
     }
+#endif
     if (row4 * 4 >= p.m) return;
     if (MIXED != 0) value *= p.a_unscale;
     uint index = c_base + p.bias_offset + row4;

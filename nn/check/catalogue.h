@@ -26,7 +26,9 @@ std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed,
 std::vector<CatalogueCase> product_catalogue(std::uint64_t seed,  // GEMM and convolution
                                              const runtime::DeviceProfile& device);
 std::vector<CatalogueCase> layer_catalogue(std::uint64_t seed);  // other layers
-std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,    // batch, loss, optimizers, ...
+std::vector<CatalogueCase> step_catalogue(std::uint64_t seed,    // batch, loss, metrics
                                           const runtime::DeviceProfile& device);
+std::vector<CatalogueCase> optimizer_catalogue(std::uint64_t seed,  // and clipping
+                                               const runtime::DeviceProfile& device);
 
 }  // namespace vktrain::nn

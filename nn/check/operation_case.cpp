@@ -69,12 +69,11 @@ PlanOptions plan_options(const runtime::Device& device, const CaseGraph& ops,
   VariantChoices choices;
   const Plan proposed(ops.graph, layout, device.profile(), options);
   for (const VariantQuestion& question : proposed.questions()) {
-    auto found = std::ranges::find(question.candidates, ops.kernel);
-    if (found == question.candidates.end()) {
-      found = std::ranges::find_if(question.candidates, [&](const std::string& name) {
-        return name.starts_with(ops.kernel);
-      });
-    }
+    const auto found = std::ranges::find_if(question.candidates, [&](std::string_view name) {
+      if (!name.starts_with(ops.kernel)) return false;
+      name.remove_prefix(ops.kernel.size());
+      return !name.starts_with(" transposed");  // another kernel
+    });
     if (found != question.candidates.end()) {
       choices.answer(question.family, question.shape, *found);
     }
@@ -96,6 +95,16 @@ std::vector<float> normal_values(std::size_t count, PhiloxRng& rng, double mean,
   std::vector<float> values(count);
   for (float& value : values) value = static_cast<float>(mean + deviation * rng.normal());
   return values;
+}
+
+std::vector<std::uint32_t> draw_below(std::size_t count, std::uint32_t n, PhiloxRng& rng) {
+  std::vector<std::uint32_t> words(count);
+  for (std::uint32_t& word : words) word = rng.below(n);
+  return words;
+}
+
+std::vector<std::uint32_t> scaled_normals(std::size_t count, double scale, PhiloxRng& rng) {
+  return words_of(normal_values(count, rng, 0, scale));
 }
 
 CaseGraph::CaseGraph(const OperationCase& c)

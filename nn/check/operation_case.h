@@ -49,8 +49,8 @@ struct OperationCase {
   std::function<void(Graph&)> rewrite = nullptr;
   // See PlanOptions::plan_for.
   std::optional<runtime::DeviceProfile> plan_for = std::nullopt;
-  // Every operation that has this candidate takes it, else the first one whose name begins so;
-  // empty: the proposals.
+  // Every operation that has such a candidate takes the first one whose name begins so ("shuffle
+  // 8x8" is not "shuffle 8x8 transposed"); empty: the proposals.
   std::string kernel = "";
   // Initial words of an external, parameter or state; nullopt: N(0, 1), or 0 for integers.
   std::function<std::optional<std::vector<std::uint32_t>>(const Value&, std::size_t count,
@@ -76,6 +76,9 @@ std::vector<std::uint32_t> words_of_block(const T& block) {
 }
 std::vector<float> normal_values(std::size_t count, PhiloxRng& rng, double mean = 0,
                                  double deviation = 1);
+// Words that are numbers below n, and those of N(0, scale^2).
+std::vector<std::uint32_t> draw_below(std::size_t count, std::uint32_t n, PhiloxRng& rng);
+std::vector<std::uint32_t> scaled_normals(std::size_t count, double scale, PhiloxRng& rng);
 
 // A differentiated graph of a case and its inputs for each replica.
 class CaseGraph {

@@ -20,6 +20,12 @@ struct Push {
   std::uint32_t max_shift, crop_padding, hyperparameters_replica;
 };
 
+// Mirrors shaders/gather_places.comp.
+struct PlacesPush {
+  std::uint32_t batch, image_stride, batch_stride;
+  std::uint32_t index_replica, state_replica, place_replica, label_replica;
+};
+
 constexpr std::uint32_t kHyperparameterWords = sizeof(Hyperparameters) / 4;
 
 std::vector<ValueId> inputs_of(const DatasetInputs& dataset, const StepInputs& step,
@@ -27,6 +33,12 @@ std::vector<ValueId> inputs_of(const DatasetInputs& dataset, const StepInputs& s
   std::vector<ValueId> inputs = {dataset.images, dataset.labels, dataset.indices, step.state};
   if (augmentation.any()) inputs.push_back(step.hyperparameters);
   return inputs;
+}
+
+std::vector<ValueId> outputs_of(const Batch& batch) {
+  std::vector<ValueId> outputs = {batch.x, batch.labels};
+  if (batch.places != kNoValue) outputs.push_back(batch.places);
+  return outputs;
 }
 
 void check(const Augmentation& augmentation, const Shape& image) {
@@ -60,7 +72,7 @@ DatasetInputs add_dataset_inputs(Graph& graph, const Shape& image_shape, std::in
 GatherBatch::GatherBatch(const DatasetInputs& dataset, const StepInputs& step, const Batch& batch,
                          const Normalization& normalization, std::int64_t batch_stride,
                          const Augmentation& augmentation)
-    : Operation(inputs_of(dataset, step, augmentation), {batch.x, batch.labels}),
+    : Operation(inputs_of(dataset, step, augmentation), outputs_of(batch)),
       dataset_(dataset),
       step_(step),
       batch_(batch),
@@ -84,7 +96,76 @@ Batch gather_batch(Graph& graph, const DatasetInputs& dataset, const StepInputs&
   return batch;
 }
 
+std::unique_ptr<GatherBatch> GatherBatch::with_places(Graph& graph) const {
+  Batch batch = batch_;
+  batch.places = graph.add_activation("places", {kBatch}, DType::u32);
+  auto operation = std::make_unique<GatherBatch>(dataset_, step_, batch, normalization_,
+                                                 batch_stride_, augmentation_);
+  operation->label = label;
+  return operation;
+}
+
+GatheredBatch GatherBatch::gathered() const {
+  return {.images = dataset_.images,
+          .places = batch_.places,
+          .normalization = normalization_,
+          .storing =
+              std::make_shared<const GatherBatch>(dataset_, step_, Batch{batch_.x, batch_.labels},
+                                                  normalization_, batch_stride_, augmentation_)};
+}
+
+PlannedBinding GatheredBatch::store(Lowering& l) const {
+  const auto scratch = [&l](std::int64_t elements) {
+    return l.scratch_binding(l.scratch(elements), runtime::Access::write);
+  };
+  PlannedBinding x = scratch(l.layout(storing->x()).size());
+  storing->store(l, x, scratch(l.batch()));
+  x.access = runtime::Access::read;
+  return x;
+}
+
+std::vector<double> GatheredBatch::reference(const ReferenceMemory& memory) const {
+  const Shape shape = memory.shape(images);
+  const reference::PlacedImages sizes = {.words = shape.elements_per_row(),
+                                         .stride = layout_of(shape).row_stride,
+                                         .elements = memory.shape(storing->x()).elements_per_row(),
+                                         .mean = normalization.mean,
+                                         .std = normalization.std};
+  std::vector<double> x(static_cast<std::size_t>(memory.batch() * sizes.elements));
+  reference::gather_placed(sizes, memory[images], memory[places], x);
+  return x;
+}
+
 void GatherBatch::lower(Lowering& l) const {
+  if (has_places()) {
+    lower_places(l);
+  } else {
+    store(l, l.write(batch_.x), l.write(batch_.labels));
+  }
+}
+
+void GatherBatch::lower_places(Lowering& l) const {
+  PlannedDispatch dispatch;
+  dispatch.label = "gather places";
+  dispatch.shader = "gather_places";
+  dispatch.constants = {64};
+  dispatch.bindings = {l.read(dataset_.labels), l.read(dataset_.indices), l.read(step_.state),
+                       l.write(batch_.places), l.write(batch_.labels)};
+  dispatch.push =
+      push_bytes(PlacesPush{.batch = to_u32(l.batch()),
+                            .image_stride = to_u32(l.layout(dataset_.images).row_stride),
+                            .batch_stride = to_u32(batch_stride_),
+                            .index_replica = l.replica_stride(dataset_.indices),
+                            .state_replica = l.replica_stride(step_.state) / 4,
+                            .place_replica = l.replica_stride(batch_.places),
+                            .label_replica = l.replica_stride(batch_.labels)});
+  dispatch.groups = l.groups_for(l.batch(), 64);
+  dispatch.bytes = bytes_of(4 * l.batch());
+  l.dispatch(std::move(dispatch));
+}
+
+void GatherBatch::store(Lowering& l, const PlannedBinding& stored_x,
+                        const PlannedBinding& labels) const {
   const Layout x = l.layout(batch_.x);
   const auto row_words = static_cast<std::uint32_t>(x.row_stride / 4);
   const bool augmented = augmentation_.any();
@@ -100,8 +181,8 @@ void GatherBatch::lower(Lowering& l) const {
                        l.read(dataset_.labels),
                        l.read(dataset_.indices),
                        l.read(step_.state),
-                       l.write(batch_.x),
-                       l.write(batch_.labels),
+                       stored_x,
+                       labels,
                        l.read(augmented ? step_.hyperparameters : step_.state)};
   dispatch.push = push_bytes(
       Push{.batch = static_cast<std::uint32_t>(l.batch()),
@@ -153,6 +234,15 @@ void GatherBatch::reference(ReferenceMemory& memory) const {
        .std = normalization_.std},
       draws, memory[dataset_.images], memory[dataset_.labels], memory[dataset_.indices],
       memory[batch_.x], memory[batch_.labels]);
+  if (!has_places()) return;
+  // A row of the images has whole vec4 of words.
+  const std::int64_t stride = layout_of(memory.shape(dataset_.images)).row_stride;
+  const std::int64_t first = static_cast<std::int64_t>(memory[step_.state][1]) * batch_stride_;
+  for (std::int64_t row = 0; row < memory.batch(); ++row) {
+    memory[batch_.places][static_cast<std::size_t>(row)] =
+        memory[dataset_.indices][static_cast<std::size_t>(first + row)] *
+        static_cast<double>(stride);
+  }
 }
 
 }  // namespace vktrain::nn

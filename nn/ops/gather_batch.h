@@ -1,6 +1,9 @@
 // Makes a batch on the device from the data set, which lives there as bytes.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "nn/operation.h"
 #include "nn/ops/step_state.h"
 
@@ -18,14 +21,31 @@ struct DatasetInputs {
 DatasetInputs add_dataset_inputs(Graph& graph, const Shape& image_shape, std::int64_t count,
                                  std::int64_t length);
 
-struct Batch {
-  ValueId x = kNoValue;       // [batch, channels, height, width], (byte / 255 - mean) / std
-  ValueId labels = kNoValue;  // [batch] u32
-};
-
 struct Normalization {
   double mean = 0;
   double std = 1;
+};
+
+struct Batch {
+  ValueId x = kNoValue;       // [batch, channels, height, width], (byte / 255 - mean) / std
+  ValueId labels = kNoValue;  // [batch] u32
+  ValueId places = kNoValue;  // [batch] u32: written in the place of x, see GatheredBatch
+};
+
+class GatherBatch;
+struct PlannedBinding;
+
+// A batch whose images products read in the data set, so that x is not stored: on CPU drivers
+// stores cost more than products.
+struct GatheredBatch {
+  ValueId images = kNoValue;  // of DatasetInputs
+  ValueId places = kNoValue;  // [batch] u32: where in `images` each begins, in texels of 4 bytes
+  Normalization normalization;
+  std::shared_ptr<const GatherBatch> storing;  // the operation that stores x
+
+  // x in scratch memory of the operation that is lowered, for kernels that read floats.
+  PlannedBinding store(Lowering& lowering) const;
+  std::vector<double> reference(const ReferenceMemory& memory) const;  // x
 };
 
 // Random changes to every image: it is moved by a number of pixels drawn evenly from -shift to
@@ -59,7 +79,18 @@ class GatherBatch : public Operation {
   void lower(Lowering& lowering) const override;
   void reference(ReferenceMemory& memory) const override;
 
+  ValueId x() const { return batch_.x; }
+  bool augments() const { return augmentation_.any(); }
+  bool has_places() const { return batch_.places != kNoValue; }
+  // The same operation, which writes places in the place of x.
+  std::unique_ptr<GatherBatch> with_places(Graph& graph) const;
+  GatheredBatch gathered() const;  // of one with places
+
  private:
+  friend struct GatheredBatch;
+  void store(Lowering& lowering, const PlannedBinding& x, const PlannedBinding& labels) const;
+  void lower_places(Lowering& lowering) const;
+
   DatasetInputs dataset_;
   StepInputs step_;
   Batch batch_;

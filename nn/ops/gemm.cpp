@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
+
 #include "nn/differentiate.h"
 #include "nn/lowering.h"
 #include "nn/ops/gemm_product.h"
@@ -78,32 +80,44 @@ void Gemm::differentiate(Differentiator& differentiator) const {
   }
 }
 
+void Gemm::gather(const GatheredBatch& batch) {
+  if (form_ == GemmForm::nn) throw std::invalid_argument("gemm nn: no operand is a batch");
+  gathered_ = batch;
+  inputs_.insert(inputs_.end(), {batch.images, batch.places});
+}
+
 void Gemm::lower(Lowering& l) const {
-  const GemmVariant variant =
-      choose_gemm_variant(l, {form_, a(), b(), precision, may_split, small_tiles});
+  GemmProduct operands = {form_, a(), b(), precision, may_split, small_tiles};
+  const GemmVariant variant = choose_gemm_variant(l, operands);
+  if (gathered_) take_batch(l, *gathered_, variant, operands);
   const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
   const bool split = variant.splits > 1;
   const SplitEpilogue last = {.bias = epilogue_.bias,
                               .activation = epilogue_.activation,
                               .gradient_activation = epilogue_.gradient_activation,
                               .gradient_output = epilogue_.gradient_output};
-  lower_product(l, variant, sum, split ? SplitEpilogue{} : last);
+  lower_product(l, operands, variant, sum, split ? SplitEpilogue{} : last);
   lower_split_sum(l, fmt::format("{} gemm {}", label, to_string(form_)), sum, last);
 }
 
-void Gemm::lower_product(Lowering& l, const GemmVariant& variant, const SplitSum& sum,
-                         const SplitEpilogue& epilogue) const {
+void Gemm::lower_product(Lowering& l, const GemmProduct& operands, const GemmVariant& variant,
+                         const SplitSum& sum, const SplitEpilogue& epilogue) const {
   const ValueId bias = epilogue.bias, output = epilogue.gradient_output;
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id); };
-  auto [product, push] = gemm_dispatch(l, {form_, a(), b(), precision}, variant);
+  auto [product, push] = gemm_dispatch(l, operands, variant);
   product.label = fmt::format("{} gemm {}", label, to_string(form_));
   product.constants[1] = bias != kNoValue ? 1 : 0;
   product.constants[2] = static_cast<std::uint32_t>(epilogue.activation.kind);
   product.constants[3] = static_cast<std::uint32_t>(epilogue.gradient_activation.kind);
-  // Slots without an operand are bound to one that is there; the shader does not touch them.
+  // Slots without an operand are bound to one that is there (x may not be); the shader does not
+  // touch them.
+  const ValueId there = form_ == GemmForm::nt ? b() : a();
   product.bindings.insert(product.bindings.end(),
-                          {sum.result_binding(l), l.read(bias != kNoValue ? bias : a()),
-                           l.read(output != kNoValue ? output : a()), sum.vector_binding(l)});
+                          {sum.result_binding(l), l.read(bias != kNoValue ? bias : there),
+                           l.read(output != kNoValue ? output : there), sum.vector_binding(l)});
+  if (operands.gathered)
+    product.bindings.push_back(
+        l.read(operands.gathered->places).as_texels(runtime::TexelFormat::r32ui));
   push.c_stride = to_u32(l.layout(c()).row_stride / 4);
   push.c_replica = sum.result_replica(l) / 4;
   push.bias_replica = replica_of(bias) / 4;
@@ -122,6 +136,7 @@ void Gemm::reference(ReferenceMemory& memory) const {
   const Shape sa = memory.shape(a()), sb = memory.shape(b());
   const GemmSizes sizes =
       gemm_sizes(form_, sa[0], sa.elements_per_row(), sb[0], sb.elements_per_row());
+  if (gathered_) memory[form_ == GemmForm::nt ? a() : b()] = gathered_->reference(memory);
   std::vector<double> left = memory[a()], right = memory[b()];
   if (precision == Precision::mixed) {
     left = reference::half_operand(left, gemm_scale_of_a(form_, precision, memory.batch()));

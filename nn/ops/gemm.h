@@ -3,13 +3,16 @@
 // [rows, everything else].
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "nn/operation.h"
 #include "nn/ops/activation.h"
+#include "nn/ops/gather_batch.h"
 
 namespace vktrain::nn {
 
+struct GemmProduct;
 struct GemmVariant;
 struct SplitEpilogue;
 struct SplitSum;
@@ -46,15 +49,18 @@ class Gemm : public Operation {
   ValueId b() const { return inputs_[1]; }
   ValueId c() const { return outputs_[0]; }
   const GemmEpilogue& epilogue() const { return epilogue_; }
+  // x, A of nt or B of tn, is this batch, which the product may read in the data set.
+  void gather(const GatheredBatch& batch);
 
   bool may_split = true, small_tiles = false;  // see nn/ops/gemm_product.h
 
  private:
-  void lower_product(Lowering& lowering, const GemmVariant& variant, const SplitSum& sum,
-                     const SplitEpilogue& epilogue) const;
+  void lower_product(Lowering& lowering, const GemmProduct& operands, const GemmVariant& variant,
+                     const SplitSum& sum, const SplitEpilogue& epilogue) const;
 
   GemmForm form_;
   GemmEpilogue epilogue_;
+  std::optional<GatheredBatch> gathered_;
 };
 
 // y[batch, out] = x[batch, in] W[out, in]^T. Throws Error when the shapes do not fit.

@@ -52,6 +52,20 @@ void prefer_small_tiles(std::vector<GemmVariant>& variants) {
   for (GemmVariant& variant : variants) variant.last_resort = &variant != &variants.front();
 }
 
+std::size_t slot_of_x(GemmForm form) { return form == GemmForm::nt ? 0 : 1; }
+
+void gather_x(const Lowering& l, const GemmProduct& product, GemmDispatch& result) {
+  const GatheredBatch& batch = *product.gathered;
+  result.dispatch.shader += "_gathered";
+  result.dispatch.bindings[slot_of_x(product.form)] =
+      l.read(batch.images).as_texels(runtime::TexelFormat::rgba8unorm);
+  constexpr double kSavedBytes = 3;  // of the 4 of a float
+  result.dispatch.bytes -= kSavedBytes * static_cast<double>(l.layout(batch.storing->x()).size());
+  result.push.byte_scale = static_cast<float>(1 / batch.normalization.std);
+  result.push.byte_shift = static_cast<float>(-batch.normalization.mean / batch.normalization.std);
+  result.push.places_replica = l.replica_stride(batch.places);
+}
+
 }  // namespace
 
 GemmSizes gemm_sizes(GemmForm form, std::int64_t a_rows, std::int64_t a_columns,
@@ -95,6 +109,15 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   return variants[l.choose(std::move(question))];
 }
 
+void take_batch(Lowering& l, const GatheredBatch& batch, const GemmVariant& variant,
+                GemmProduct& product) {
+  if (variant.shader.starts_with("gemm_shuffle")) {
+    product.gathered = &batch;
+  } else {
+    product.stored_x = batch.store(l);
+  }
+}
+
 float gemm_scale_of_a(GemmForm form, Precision precision, std::int64_t batch) {
   return precision == Precision::mixed && form != GemmForm::nt ? loss_scale(batch) : 1;
 }
@@ -127,6 +150,8 @@ GemmDispatch gemm_dispatch(const Lowering& l, const GemmProduct& product,
                  .k_per_split = to_u32(variant.k_per_split),
                  .a_scale = scale,
                  .a_unscale = 1 / scale};
+  if (product.gathered) gather_x(l, product, result);
+  if (product.stored_x) dispatch.bindings[slot_of_x(product.form)] = *product.stored_x;
   return result;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "nn/lowering.h"
 #include "nn/ops/gemm.h"
@@ -22,6 +23,8 @@ struct GemmPush {
   std::uint32_t sum_a = 0;
   float a_scale = 1, a_unscale = 1;
   std::uint32_t table_stride = 0, hyperparameter_stride = 0, slot_stride = 0, bias_offset = 0;
+  float byte_scale = 0, byte_shift = 0;
+  std::uint32_t places_replica = 0;
 };
 
 // C = op(A) op(B).
@@ -34,6 +37,10 @@ struct GemmProduct {
   bool may_split = true;
   // The kernel with the smallest tiles of its kind first, and no contest: it is compiled soonest.
   bool small_tiles = false;
+  // x, A of nt or B of tn, is this batch, read in the data set: the caller binds its places to the
+  // kernel's slot. Or x is stored for this operation alone. See take_batch.
+  const GatheredBatch* gathered = nullptr;
+  std::optional<PlannedBinding> stored_x = std::nullopt;
 };
 
 // Of A [a_rows, a_columns] and B.
@@ -43,6 +50,11 @@ GemmSizes gemm_sizes(const Lowering& l, const GemmProduct& product);
 
 // Asks which of the kernels for the product is taken.
 GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product);
+
+// x is this batch, which must outlive the product: the kernel reads it in the data set, or where it
+// reads floats, as other kernels than those by shuffles do, the batch is stored before it.
+void take_batch(Lowering& l, const GatheredBatch& batch, const GemmVariant& variant,
+                GemmProduct& product);
 
 // Mixed precision: A is multiplied by this power of two before it is rounded, where it is a
 // gradient.

@@ -80,7 +80,15 @@ std::unique_ptr<Gemm> GemmUpdate::product() const {
   auto product = std::make_unique<Gemm>(GemmForm::tn, dy(), x(), gradient(), epilogue);
   product->label = label;
   product->precision = precision;
+  if (gathered_) product->gather(*gathered_);
   return product;
+}
+
+void GemmUpdate::gather(const GatheredBatch& batch) {
+  if (!can_gather())
+    throw std::invalid_argument("gemm_update: no slot is left for a batch's places");
+  gathered_ = batch;
+  inputs_.insert(inputs_.end(), {batch.images, batch.places});
 }
 
 void GemmUpdate::lower(Lowering& l) const {
@@ -91,7 +99,10 @@ void GemmUpdate::lower(Lowering& l) const {
   if (wants_merged(l, *update_, gemm_sizes(l, operands))) {
     operands.small_tiles = !operands.may_split && l.layout(weight()).size() < kManyWeights;
     const GemmVariant variant = choose_gemm_variant(l, operands);
-    if (can_update(variant)) return lower_merged(l, operands, variant);
+    if (can_update(variant)) {
+      if (gathered_) take_batch(l, *gathered_, variant, operands);
+      return lower_merged(l, operands, variant);
+    }
     apart->small_tiles = operands.small_tiles;  // the same question
   }
   apart->lower(l);
@@ -122,7 +133,8 @@ void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
   const auto replica_of = [&](ValueId id) { return id == kNoValue ? 0 : l.replica_stride(id) / 4; };
   auto [dispatch, push] = gemm_dispatch(l, operands, variant);
   dispatch.label = fmt::format("{} gemm tn, {}", label, update_->kind());
-  dispatch.shader = fmt::format("gemm_update_{}", update_->shader());
+  dispatch.shader =
+      fmt::format("gemm_update_{}{}", update_->shader(), operands.gathered ? "_gathered" : "");
   std::swap(dispatch.groups[0], dispatch.groups[1]);  // along the rows of W
   std::ranges::copy(update_->variant(), dispatch.constants.begin() + 1);
   // Slots without an operand are bound to one that is there; the shader does not touch them.
@@ -132,7 +144,13 @@ void GemmUpdate::lower_merged(Lowering& l, const GemmProduct& operands,
       update_->slots() > 0
           ? Lowering::range(Range::optimizer_states, runtime::Access::read_write, part)
           : bindings[0]);
-  dispatch.bindings.push_back(bias_gradient() != kNoValue ? l.write(bias_gradient()) : bindings[0]);
+  if (operands.gathered) {
+    dispatch.bindings.push_back(
+        l.read(operands.gathered->places).as_texels(runtime::TexelFormat::r32ui));
+  } else {
+    dispatch.bindings.push_back(bias_gradient() != kNoValue ? l.write(bias_gradient())
+                                                            : bindings[0]);
+  }
   push.c_stride = to_u32(layout.row_stride / 4);
   push.c_replica = replica_of(weight());
   push.bias_gradient_replica = replica_of(bias_gradient());

@@ -7,8 +7,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "nn/operation.h"
+#include "nn/ops/gather_batch.h"
 #include "nn/optimizers/optimizer_operation.h"
 #include "runtime/device_profile.h"
 
@@ -43,6 +45,10 @@ class GemmUpdate final : public Operation {
   ValueId x() const { return inputs_[1]; }
   ValueId weight() const { return outputs_[0]; }
   ValueId bias_gradient() const { return outputs_[1]; }
+  // The product may read x, this batch, in the data set. Not where the kernel stores the gradient
+  // of a bias, whose slot it takes: see can_gather.
+  void gather(const GatheredBatch& batch);
+  bool can_gather() const { return updates_bias() || bias_gradient() == kNoValue; }
   bool updates_bias() const { return update_->values().parameters.size() > 1; }
 
   // Whether kernels for `device` update as `optimizer` does, at least for one replica.
@@ -58,6 +64,7 @@ class GemmUpdate final : public Operation {
                     const GemmVariant& variant) const;
 
   std::unique_ptr<OptimizerOperation> update_;
+  std::optional<GatheredBatch> gathered_;
 };
 
 }  // namespace vktrain::nn

@@ -76,4 +76,18 @@ void gather_batch(const GatherBatchSizes& sizes, const ImageDraws& draws,
   }
 }
 
+void gather_placed(const PlacedImages& sizes, std::span<const double> images,
+                   std::span<const double> places, std::span<double> x) {
+  for (std::size_t row = 0; row < places.size(); ++row) {
+    const std::int64_t image = static_cast<std::int64_t>(places[row]) / sizes.stride;
+    for (std::int64_t i = 0; i < sizes.elements; ++i) {
+      const auto word =
+          static_cast<std::uint32_t>(images[static_cast<std::size_t>(image * sizes.words + i / 4)]);
+      const std::uint32_t byte = word >> (8 * (i % 4)) & 255u;
+      x[row * static_cast<std::size_t>(sizes.elements) + static_cast<std::size_t>(i)] =
+          (byte / 255.0 - sizes.mean) / sizes.std;
+    }
+  }
+}
+
 }  // namespace vktrain::nn::reference

@@ -30,4 +30,17 @@ void gather_batch(const GatherBatchSizes& sizes, const ImageDraws& draws,
                   std::span<const double> indices, std::span<double> x,
                   std::span<double> batch_labels);
 
+// Images of which each begins at a place: a multiple of `stride`, the words between two.
+struct PlacedImages {
+  std::int64_t words = 0;     // of an image, in `images`
+  std::int64_t stride = 0;    // at least as many
+  std::int64_t elements = 0;  // pixels of all channels
+  double mean = 0;
+  double std = 1;
+};
+
+// x: [places, elements].
+void gather_placed(const PlacedImages& sizes, std::span<const double> images,
+                   std::span<const double> places, std::span<double> x);
+
 }  // namespace vktrain::nn::reference

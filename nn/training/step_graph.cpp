@@ -33,8 +33,10 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
   FusionOptions fitting = fusion;
-  // The merged loss computes in f32 alone.
-  if (experiment.training.precision != Precision::f32) fitting.linear_cross_entropy = false;
+  // The merged loss computes in f32 alone, and kernels for matrix units do not gather.
+  if (experiment.training.precision != Precision::f32) {
+    fitting.linear_cross_entropy = fitting.gather_batch = false;
+  }
   // Where products are split after all, each layer's weights and bias would be dispatches of their
   // own.
   if (std::min(batch_size, images) > GemmUpdate::kMostWholeBatch) fitting.bias_update = false;
@@ -57,7 +59,9 @@ EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experimen
   g.graph.keep(g.logits);
   end_step(g.graph, softmax_cross_entropy(g.graph, g.logits, batch.labels), g.step);
   g.confusion = confusion_matrix(g.graph, g.logits, batch.labels);
-  fuse(g.graph, {}, device);
+  FusionOptions fusion;
+  fusion.gather_batch = experiment.training.precision == Precision::f32;
+  fuse(g.graph, fusion, device);
   set_precision(g.graph, experiment.training.precision);
   return g;
 }

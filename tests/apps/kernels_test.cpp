@@ -37,10 +37,11 @@ TEST_F(KernelsCommand, NamesWhatATrainingNeeds) {
     EXPECT_TRUE(row["first_use"].get<std::string>().starts_with("a-fcn-100k ")) << row;
   }
   // The loss of the training and that of the evaluation.
-  for (const char* shader :
-       {"gather_batch", "linear_cross_entropy", "softmax_cross_entropy", "confusion_matrix"}) {
+  for (const char* shader : {"linear_cross_entropy", "softmax_cross_entropy", "confusion_matrix"}) {
     EXPECT_TRUE(shaders.contains(shader)) << shader;
   }
+  // Images, or on some CPU drivers where products find them.
+  EXPECT_TRUE(shaders.contains("gather_batch") || shaders.contains("gather_places"));
   // The optimizer, or on some CPU drivers the products that update all weights.
   EXPECT_TRUE(shaders.contains("adam") || shaders.contains("gemm_update_adam"));
 }

@@ -29,6 +29,18 @@ struct Block {
   std::size_t first, last;  // operations
 };
 
+bool is_bound(const Graph& graph, const Plan& plan, ValueId id) {
+  for (const PlannedOperation& operation : plan.operations()) {
+    for (const PlannedDispatch& dispatch : operation.dispatches) {
+      for (const PlannedBinding& binding : dispatch.bindings) {
+        if (binding.source != PlannedBinding::Source::value) continue;
+        if (graph.root(binding.id) == id) return true;
+      }
+    }
+  }
+  return false;
+}
+
 // Lifetimes straight from the definition: from the first to the last operation that touches a
 // value; kept values all the time; scratch memory during its operation.
 std::vector<Block> blocks_of(const Graph& graph, const Plan& plan) {
@@ -45,11 +57,12 @@ std::vector<Block> blocks_of(const Graph& graph, const Plan& plan) {
         last = i;
       }
     }
-    if (first == operations) {
+    const bool kept = graph.kept(id) || plan.options().keep_all;
+    if (first == operations || (!kept && !is_bound(graph, plan, id))) {
       EXPECT_EQ(plan.placement(id).offset, -1) << graph.value(id).name << " is not used";
       continue;
     }
-    if (graph.kept(id) || plan.options().keep_all) first = 0, last = operations;
+    if (kept) first = 0, last = operations;
     blocks.push_back({graph.value(id).name, plan.placement(id), first, last});
   }
   for (std::size_t i = 0; i < operations; ++i) {

@@ -115,6 +115,22 @@ TEST_F(MergedGemmUpdateBiasTest, AnyKernel) {
   }
 }
 
+// The sums of dy are in the lanes that hold it; with the gradient of a bias, or its update, that
+// ends in the first, the second or no half of a lane.
+TEST_F(MergedGemmUpdateBiasTest, AnyTransposedKernel) {
+  for (const std::int64_t columns : {8, 16, 20, 24, 32}) {
+    for (const std::int64_t out : {1, 6, 37, 64, 75}) {
+      UpdateCase c = with_bias(adam_replicas());
+      c.kernel = fmt::format("shuffle 8x{} transposed", columns);
+      c.out = out;
+      SCOPED_TRACE(fmt::format("{} outputs by {}", out, c.kernel));
+      check_merged(c, "adam");
+      c.own_bias = false;
+      check_merged(c, "adam");
+    }
+  }
+}
+
 TEST_F(MergedGemmUpdateBiasTest, MixedPrecision) {
   OptimizerConfig config = config_of(OptimizerKind::sgd, pytorch);
   config.momentum = 0.9;
@@ -131,7 +147,8 @@ TEST_F(MergedGemmUpdateBiasTest, MixedPrecision) {
 // which has no padding, into the parameter behind it.
 TEST_F(MergedGemmUpdateBiasTest, LeavesOtherParametersAndTheirStateAlone) {
   for (const std::int64_t out : {1, 10, 37, 64}) {
-    for (const char* kernel : {"shuffle 8x8", "shuffle 20x8", "shuffle 24x8"}) {
+    for (const char* kernel : {"shuffle 8x8", "shuffle 20x8", "shuffle 24x8",
+                               "shuffle 8x20 transposed", "shuffle 8x32 transposed"}) {
       SCOPED_TRACE(fmt::format("{} by {}", out, kernel));
       UpdateCase c = with_bias(adam_replicas());
       c.others = false;
