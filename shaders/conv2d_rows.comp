@@ -31,13 +31,16 @@ layout(constant_id = 20) const uint ROWS = 1;  // of the result (or tiles of the
 // Rows of the kernel, counted through all source channels, that a turn of the loop takes.
 layout(constant_id = 22) const uint KERNEL_ROWS = 1;
 layout(constant_id = 23) const uint POOLED = 0;
+// Tiles of channels that an invocation makes one after the other from the same rows of the source: more
+// than 1 where KERNEL_ROWS is all of them, so that it holds them and no sum waits for a next turn.
+layout(constant_id = 24) const uint CHANNEL_TURNS = 1;
 
 layout(set = 0, binding = 8) uniform samplerBuffer source_texels;
-layout(set = 0, binding = 9) uniform samplerBuffer weight_texels;  // of one float
+layout(set = 0, binding = 9) uniform samplerBuffer weight_texels;  // of a float, of four for CHANNEL_TURNS
 layout(set = 0, binding = 2, std430) writeonly buffer Result1 { float result1[]; };
 layout(set = 0, binding = 2, std430) writeonly buffer Result2 { vec2 result2[]; };
 layout(set = 0, binding = 2, std430) writeonly buffer Result4 { vec4 result4[]; };
-layout(set = 0, binding = 3, std430) readonly buffer Bias { float bias[]; };
+layout(set = 0, binding = 11) uniform samplerBuffer bias_texels;  // of one float
 layout(set = 0, binding = 12) uniform samplerBuffer output_texels;
 layout(set = 0, binding = 5, std430) writeonly buffer Winners { uint winners[]; };
 layout(set = 0, binding = 14) uniform usamplerBuffer winners_texels;  // of one word
@@ -101,7 +104,7 @@ bool source_row_of(uint row, uint i, out uint source_row) {
 const uint MAX_CHANNELS = 16;
 const uint MAX_COLUMNS = 32;  // of all rows
 const uint MAX_KERNEL_WIDTH = 8;
-const uint MAX_KERNEL_ROWS = 4;
+const uint MAX_KERNEL_ROWS = 8;
 const uint LANE_CHANNELS = (CHANNELS + LANES - 1) / LANES;  // whose weights and bias a lane loads
 const uint PIXELS = ROWS * COLUMNS;
 const uint WEIGHTS = KERNEL_ROWS * KERNEL_WIDTH;  // of a channel, in a turn
@@ -179,13 +182,19 @@ void split_kernel_row(uint kernel_row, out uint channel, out uint i) {
 
 uint source_plane() { return p.source_height * SOURCE_WIDTH / (READS_POOLED ? 4 : 1); }
 
-// Source rows and weights of kernel row `kernel_row`, the `k`th of the turn; past the last one
-// zeros. `source`, `source_winners`: where the group's channels begin.
-void load_kernel_row(uint k, uint kernel_row, uint source, uint source_winners) {
-    bool past = KERNEL_ROWS > 1 && kernel_row >= kernel_row_count();
+// Past the last kernel row the last one stands, and what it reads is 0.
+bool is_past(uint kernel_row) { return KERNEL_ROWS > 1 && kernel_row >= kernel_row_count(); }
+void find_kernel_row(uint kernel_row, out uint channel, out uint i) {
     if (KERNEL_ROWS > 1) kernel_row = min(kernel_row, kernel_row_count() - 1);
+    split_kernel_row(kernel_row, channel, i);
+}
+
+// Source rows of kernel row `kernel_row`, the `k`th of the turn. `source`, `source_winners`: where the
+// group's channels begin.
+void load_source_rows(uint k, uint kernel_row, uint source, uint source_winners) {
+    bool past = is_past(kernel_row);
     uint c, i;
-    split_kernel_row(kernel_row, c, i);
+    find_kernel_row(kernel_row, c, i);
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         uint source_row;
         bool exists = source_row_of(row[r], i, source_row) && !past;
@@ -202,12 +211,30 @@ void load_kernel_row(uint k, uint kernel_row, uint source, uint source_winners) 
             load_segment(at, image_start + channel_row * SOURCE_WIDTH, exists, source_column0);
         }
     }
+}
+
+// Weights of the same.
+void load_weights(uint k, uint kernel_row) {
+    uint c, i;
+    find_kernel_row(kernel_row, c, i);
     uint source_step = DATA_GRADIENT != 0 ? p.weight_row : TAPS;
     [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
         [[unroll]] for (uint j = 0; j < KERNEL_WIDTH; ++j) {
             int at = int(weights[l] + c * source_step + i * KERNEL_WIDTH + j);
             lane_weight[l * WEIGHTS + k * KERNEL_WIDTH + j] =
                 operand(texelFetch(weight_texels, at).x, 1.0);
+        }
+    }
+}
+
+// All weights of the lane's channels, for CHANNEL_TURNS: in memory they follow each other.
+void load_all_weights() {
+    [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
+        [[unroll]] for (uint w = 0; w < WEIGHTS; w += 4) {
+            vec4 loaded = operand(texelFetch(weight_texels, int((weights[l] + w) / 4)), 1.0);
+            [[unroll]] for (uint part = 0; part < 4; ++part) {
+                if (w + part < WEIGHTS) lane_weight[l * WEIGHTS + w + part] = loaded[part];
+            }
         }
     }
 }
@@ -236,80 +263,7 @@ void add_products() {
     }
 }
 
-// Of row `r`, channel `o` from `column` on, with bias and activation. Values past the last column mean
-// nothing.
-vec4 results(uint o, uint r, uint column) {
-    vec4 value = vec4(0.0);
-    [[unroll]] for (uint part = 0; part < 4; ++part) {
-        if (column + part < COLUMNS) value[part] = sum[(o * ROWS + r) * COLUMNS + column + part];
-    }
-    if (MIXED != 0) value *= p.unscale;
-    return activate(ACTIVATION, value + channel_bias[o], p.alpha);
-}
-
-// The first `count` of four columns of a row of results, in stores as wide as such rows allow.
-void store(uint at, vec4 value, int count) {
-    [[unroll]] for (uint part = 0; part < 4; ++part) {
-        bool exists = int(part) < count;
-        if (exists && STORE == 1) result1[at + part] = value[part];
-        if (exists && STORE == 2 && part % 2 == 1)
-            result2[(at + part) / 2] = part == 1 ? value.xy : value.zw;
-    }
-    if (STORE == 4) result4[at / 4] = value;
-}
-
-// Padding behind the last plane stays finite. `elements`: of an image of the result.
-void pad(uint r, uint group, uint channel0, uint elements) {
-    bool last = row_exists[r] && group + 1 == p.groups && channel0 + CHANNELS >= p.result_channels &&
-                row[r] + 1 == p.result_height && column0[r] + COLUMNS >= RESULT_WIDTH;
-    uint end = replica() * p.result_replica + image[r] * p.result_row + elements;
-    [[unroll]] for (uint k = 0; k < 3; ++k) {
-        if (last && elements + k < p.result_row) result1[end + k] = 0.0;
-    }
-}
-
-// The activation's outputs at `at`, of a quad of columns from `column` on; where there is no such
-// column the value is not stored.
-vec4 activation_outputs(uint at, uint column) {
-    vec4 y = vec4(0.0);
-    [[unroll]] for (uint part = 0; part < 4; part += STORE) {
-        if (column + part < COLUMNS) {
-            vec4 texel = texelFetch(output_texels, int((at + part) / STORE));
-            [[unroll]] for (uint t = 0; t < STORE; ++t) y[part + t] = texel[t];
-        }
-    }
-    return y;
-}
-
-// Stores the results of row `r` of the invocation, where the row exists. No loop here may be left to
-// the driver: an index that it does not know keeps all sums in memory, and each of their stores
-// becomes a branch per lane. (Mesa does not unroll a loop around a loop that stays, nor one whose
-// step is larger than its bound.)
-void store_row(uint r, uint group, uint channel0) {
-    const uint QUADS = (COLUMNS + 3) / 4;
-    uint result_image = replica() * p.result_replica + image[r] * p.result_row;
-    uint output_image = replica() * p.output_replica + image[r] * p.result_row;
-    [[unroll]] for (uint o = 0; o < CHANNELS; ++o) {
-        uint channel = group * p.result_channels + channel0 + o;
-        if (row_exists[r] && channel0 + o < p.result_channels) {
-            uint first = (channel * p.result_height + row[r]) * RESULT_WIDTH + column0[r];
-            [[unroll]] for (uint quad = 0; quad < QUADS; ++quad) {
-                uint column = quad * 4;
-                vec4 value = results(o, r, column);
-                if (ACTIVATION_GRADIENT != 0) {
-                    vec4 y = activation_outputs(output_image + first + column, column);
-                    value *= activation_derivative(ACTIVATION_GRADIENT, y, p.alpha);
-                }
-                int count = int(COLUMNS - column);
-                if (TILES > 1) count = min(count, int(RESULT_WIDTH) - int(column0[r] + column));
-                store(result_image + first + column, value, count);
-            }
-        }
-    }
-    pad(r, group, channel0,
-        p.groups * p.result_channels * p.result_height * RESULT_WIDTH);
-}
-
+#include "conv2d_rows_store.glsl"
 #include "conv2d_rows_pooled.glsl"
 
 // Which rows of the result (or tiles of them) the invocation has; `workgroup` counts through those of
@@ -334,43 +288,26 @@ void find_rows(uint workgroup) {
     }
 }
 
-void main() {
-    uint tile = group_index();
-    uint channel0 = tile % p.channel_tiles * CHANNELS;  // within the group
-    tile /= p.channel_tiles;
-    uint group = tile % p.groups;
-    find_rows(tile / p.groups);
+float lane_bias[LANE_CHANNELS];
 
-    uint source = replica() * p.source_replica + group * p.source_channels * source_plane();
-    uint source_winners =
-        replica() * p.winners_replica + group * p.source_channels * (p.source_height / 2);
+// Where the lanes' channels begin, counted from `channel0` of the group; their bias; and sums of 0.
+void begin_channels(uint group, uint channel0) {
     // Between the weights of two channels of the result.
     uint result_step = DATA_GRADIENT != 0 ? TAPS : p.weight_row;
     uint weight_rows = DATA_GRADIENT != 0 ? p.source_channels : p.result_channels;  // of a group
-    float lane_bias[LANE_CHANNELS];
     [[unroll]] for (uint l = 0; l < LANE_CHANNELS; ++l) {
         uint channel = min(channel0 + l * LANES + gl_LocalInvocationID.x, p.result_channels - 1);
         weights[l] = replica() * p.weight_replica + group * weight_rows * p.weight_row +
                      channel * result_step;
-        lane_bias[l] =
-            ADD_BIAS != 0
-                ? bias[replica() * p.bias_replica + group * p.result_channels + channel]
-                : 0.0;
+        uint at = replica() * p.bias_replica + group * p.result_channels + channel;
+        lane_bias[l] = ADD_BIAS != 0 ? texelFetch(bias_texels, int(at)).x : 0.0;
     }
-
     [[unroll]] for (uint e = 0; e < CHANNELS * PIXELS; ++e) sum[e] = 0.0;
-    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a
-    // CPU driver moves all sums between registers and memory, and selects each by the lanes that are
-    // still in the loop.
-    for (uint first = 0; first < kernel_row_count(); first += KERNEL_ROWS) {
-        [[unroll]] for (uint k = 0; k < KERNEL_ROWS; ++k)
-            load_kernel_row(k, first + k, source, source_winners);
-        add_products();
-    }
+}
 
+void end_channels(uint group, uint channel0) {
     [[unroll]] for (uint o = 0; o < CHANNELS; ++o)
         channel_bias[o] = subgroupShuffle(lane_bias[o / LANES], o % LANES);
-
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         if (POOLS) {
             store_tiles(r, group, channel0);
@@ -378,4 +315,39 @@ void main() {
             store_row(r, group, channel0);
         }
     }
+}
+
+void main() {
+    uint tile = group_index();
+    uint channel0 = tile % p.channel_tiles * CHANNELS * CHANNEL_TURNS;  // within the group
+    tile /= p.channel_tiles;
+    uint group = tile % p.groups;
+    find_rows(tile / p.groups);
+    uint source = replica() * p.source_replica + group * p.source_channels * source_plane();
+    uint source_winners =
+        replica() * p.winners_replica + group * p.source_channels * (p.source_height / 2);
+
+    if (CHANNEL_TURNS > 1) {
+        [[unroll]] for (uint k = 0; k < KERNEL_ROWS; ++k) load_source_rows(k, k, source, source_winners);
+        uint end = min(channel0 + CHANNELS * CHANNEL_TURNS, p.result_channels);
+        for (; channel0 < end; channel0 += CHANNELS) {
+            begin_channels(group, channel0);
+            load_all_weights();
+            add_products();
+            end_channels(group, channel0);
+        }
+        return;
+    }
+    begin_channels(group, channel0);
+    // One loop over channels and kernel rows: at each turn of a loop, and at each level of loops, a
+    // CPU driver moves all sums between registers and memory, and selects each by the lanes that are
+    // still in the loop.
+    for (uint first = 0; first < kernel_row_count(); first += KERNEL_ROWS) {
+        [[unroll]] for (uint k = 0; k < KERNEL_ROWS; ++k) {
+            load_source_rows(k, first + k, source, source_winners);
+            load_weights(k, first + k);
+        }
+        add_products();
+    }
+    end_channels(group, channel0);
 }

@@ -24,6 +24,9 @@ layout(constant_id = 18) const uint OUT_WIDTH = 1;
 layout(constant_id = 19) const uint LOAD_X = 1;
 layout(constant_id = 20) const uint LOAD_DY = 1;
 layout(constant_id = 22) const uint POOLED = 0;
+// Rows of dy (or tiles of them) that a turn takes; more than 1 where the lanes have room for the rows of x
+// that all of them meet, and there are no rows over.
+layout(constant_id = 23) const uint ITEMS = 1;
 
 layout(set = 0, binding = 8) uniform samplerBuffer dy_texels;
 layout(set = 0, binding = 9) uniform samplerBuffer x_texels;
@@ -53,7 +56,7 @@ layout(push_constant, std430) uniform Push {
 const uint MAX_SUMS = 192;
 const uint MAX_OUT_CHANNELS = 8;
 const uint X_ROWS = IN_CHANNELS * KERNEL_ROWS;  // that a row of dy meets
-const uint PARTS = (X_ROWS + LANES - 1) / LANES;
+const uint PARTS = (X_ROWS + LANES - 1) / LANES;  // 1 where ITEMS is more
 // Columns of x that a row of dy meets.
 const uint SPAN = (COLUMNS - 1) * STRIDE_WIDTH + (KERNEL_WIDTH - 1) * DILATION_WIDTH + 1;
 
@@ -127,6 +130,74 @@ const uint MAX_LIVE_SUMS = 12;
 const uint BLOCK = KERNEL_WIDTH > MAX_LIVE_SUMS ? 1 : MAX_LIVE_SUMS / KERNEL_WIDTH;
 const uint BLOCKS = (OUT_CHANNELS + BLOCK - 1) / BLOCK;
 
+// The item that comes next. Counted on, not divided anew: a CPU driver divides lane by lane.
+uint next_column, next_row, next_image;
+
+void find_item(uint item) {
+    next_column = item % TILES * COLUMNS;
+    next_image = item / TILES / p.out_height;
+    next_row = item / TILES - next_image * p.out_height;
+}
+
+// Those of the turn, and where the replica's operands begin.
+uint column[ITEMS], row[ITEMS], image[ITEMS];
+uint replica_number;
+
+void take_items() {
+    [[unroll]] for (uint d = 0; d < ITEMS; ++d) {
+        column[d] = next_column;
+        row[d] = next_row;
+        image[d] = next_image;
+        next_column += COLUMNS;
+        if (next_column == TILES * COLUMNS) {
+            next_column = 0;
+            ++next_row;
+        }
+        if (next_row == p.out_height) {
+            next_row = 0;
+            ++next_image;
+        }
+    }
+}
+
+// Item `d`'s row of dy of the invocation's output channels, from `out0` of the group on.
+void load_dy_rows(uint d, uint group, uint out0) {
+    uint dy_image = replica_number * p.dy_replica + image[d] * p.dy_row;
+    uint winners_image = replica_number * p.winners_replica + image[d] * p.winners_row;
+    [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
+        uint channel = group * p.out_channels + min(out0 + o * LANES, p.out_channels - 1);
+        uint channel_row = channel * p.out_height + row[d];
+        if (POOLED != 0) {
+            uint word = winners_image + channel_row / 2;
+            uint winning = winning_columns(texelFetch(winners_texels, int(word)).x, row[d]);
+            load_tiles(o, dy_image + channel_row / 2 * (OUT_WIDTH / 2), winning);
+        } else {
+            load_dy(o, dy_image + channel_row * OUT_WIDTH, column[d]);
+        }
+        add_bias(o);
+    }
+}
+
+// The lane's row of x in that part: number `q` of those that an item meets, item after item. `in0`,
+// `kernel_row0`: where the tile begins.
+void load_lane_row(uint part, uint group, uint in0, uint kernel_row0) {
+    uint q = min(part * LANES + gl_LocalInvocationID.x, ITEMS * X_ROWS - 1);
+    uint of_row = row[0], of_image = image[0], of_column = column[0];
+    [[unroll]] for (uint d = 1; d < ITEMS; ++d) {
+        if (q >= d * X_ROWS) {
+            of_row = row[d];
+            of_image = image[d];
+            of_column = column[d];
+        }
+    }
+    if (ITEMS > 1) q %= X_ROWS;
+    uint channel = group * p.in_channels + min(in0 + q / KERNEL_ROWS, p.in_channels - 1);
+    uint x_row;
+    bool exists = x_row_of(of_row, kernel_row0 + q % KERNEL_ROWS, x_row);
+    uint x_image = replica_number * p.x_replica + of_image * p.x_row;
+    load_x(x_image + (channel * p.in_height + x_row) * IN_WIDTH, of_column, exists);
+}
+
 // Adds what row `q` of x, which lane `lane` holds, met.
 void add_row(uint q, uint lane) {
     [[unroll]] for (uint block = 0; block < BLOCKS; ++block) {
@@ -157,40 +228,25 @@ void main() {
     tile /= p.in_tiles;
     uint out0 = tile % p.out_tiles * OUT_CHANNELS * LANES + gl_LocalInvocationID.x;
     uint group = tile / p.out_tiles;
-    uint replica_number = gl_WorkGroupID.z / p.splits;
+    replica_number = gl_WorkGroupID.z / p.splits;
     uint split = gl_WorkGroupID.z % p.splits;
 
     [[unroll]] for (uint e = 0; e < X_ROWS * KERNEL_WIDTH * OUT_CHANNELS; ++e) sum[e] = 0.0;
     [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) bias_sum[o] = 0.0;
-    uint end = min((split + 1) * p.rows_per_split, p.batch * p.out_height * TILES);
-    for (uint item = split * p.rows_per_split; item < end; ++item) {
-        uint column0 = item % TILES * COLUMNS;
-        uint row = item / TILES % p.out_height;
-        uint image = item / TILES / p.out_height;
-        uint dy_image = replica_number * p.dy_replica + image * p.dy_row;
-        uint winners_image = replica_number * p.winners_replica + image * p.winners_row;
-        uint x_image = replica_number * p.x_replica + image * p.x_row;
-        [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
-            uint channel = group * p.out_channels + min(out0 + o * LANES, p.out_channels - 1);
-            uint channel_row = channel * p.out_height + row;
-            if (POOLED != 0) {
-                uint word = winners_image + channel_row / 2;
-                uint winning = winning_columns(texelFetch(winners_texels, int(word)).x, row);
-                load_tiles(o, dy_image + channel_row / 2 * (OUT_WIDTH / 2), winning);
-            } else {
-                load_dy(o, dy_image + channel_row * OUT_WIDTH, column0);
-            }
-            add_bias(o);
-        }
-        [[unroll]] for (uint part = 0; part < PARTS; ++part) {
-            uint q0 = part * LANES;
-            uint q = min(q0 + gl_LocalInvocationID.x, X_ROWS - 1);
-            uint channel = group * p.in_channels + min(in0 + q / KERNEL_ROWS, p.in_channels - 1);
-            uint x_row;
-            bool exists = x_row_of(row, kernel_row0 + q % KERNEL_ROWS, x_row);
-            load_x(x_image + (channel * p.in_height + x_row) * IN_WIDTH, column0, exists);
-            [[unroll]] for (uint lane = 0; lane < min(LANES, X_ROWS); ++lane) {
-                if (q0 + lane < X_ROWS) add_row(q0 + lane, lane);
+    uint begin = split * p.rows_per_split;
+    uint end = min(begin + p.rows_per_split, p.batch * p.out_height * TILES);
+    find_item(begin);
+    for (uint item = begin; item < end; item += ITEMS) {
+        take_items();
+        if (ITEMS > 1) load_lane_row(0, group, in0, kernel_row0);
+        [[unroll]] for (uint d = 0; d < ITEMS; ++d) {
+            load_dy_rows(d, group, out0);
+            [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+                if (ITEMS == 1) load_lane_row(part, group, in0, kernel_row0);
+                [[unroll]] for (uint lane = 0; lane < min(LANES, X_ROWS); ++lane) {
+                    uint q = part * LANES + lane;
+                    if (q < X_ROWS) add_row(q, ITEMS == 1 ? lane : d * X_ROWS + lane);
+                }
             }
         }
     }

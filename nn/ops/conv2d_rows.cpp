@@ -14,7 +14,10 @@ namespace {
 using runtime::TexelFormat;
 
 constexpr std::int64_t kMostChannels = 16;
-constexpr std::int64_t kMostKernelRows = 4;
+constexpr std::int64_t kMostKernelRows = 4;  // that a turn adds
+constexpr std::int64_t kMostHeldRows = 8;    // that are held for several tiles of channels
+constexpr std::int64_t kHeldChannels = 2;    // of such a tile: poolings store in pairs
+constexpr std::int64_t kLeastGroups = 16;    // that keep a CPU's cores busy
 constexpr std::int64_t kMostKernelWidth = 8;
 
 // Before and after the turns, in instructions: places of rows, bias, branches around stores.
@@ -90,6 +93,7 @@ RowsPush push_of(const Lowering& l, const Conv2dSizes& s, const Pass& pass,
 // `kernel_rows` rows of the kernel a turn.
 struct ResultTile {
   std::int64_t channels = 1, rows = 1, kernel_rows = 1;
+  std::int64_t channel_turns = 1;  // more: so many tiles of channels from rows that it holds
   double cost = std::numeric_limits<double>::infinity();  // of all invocations
 };
 
@@ -155,11 +159,31 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
   return best;
 }
 
+// Where the kernel reads few rows of the source, as in a first layer, an invocation holds them and
+// makes its channels one pair after the other: else the sums of all of them would wait for the next
+// turn's row. `tile`: what it makes otherwise.
+ResultTile hold_rows(const Conv2dSizes& s, const Pass& pass, const RowTiles& row,
+                     const ResultTile& tile) {
+  const std::int64_t kernel_rows = summed_rows(s, pass);
+  const std::int64_t products = kHeldChannels * row.columns * s.window.kernel.width * kernel_rows;
+  if (pass.data_gradient || kernel_rows > kMostHeldRows || products > kMostProducts) return tile;
+  const std::int64_t pairs = divide_up(pass.result_channels, kHeldChannels);
+  const std::int64_t items = divide_up(phase_items(s, pass, row), kWorkgroup);
+  const std::int64_t turns = std::clamp<std::int64_t>(pairs * items / kLeastGroups, 1, pairs);
+  if (turns == 1) return tile;
+  return {.channels = kHeldChannels,
+          .rows = 1,
+          .kernel_rows = kernel_rows,
+          .channel_turns = turns,
+          .cost = 0};
+}
+
 void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {
   const RowTiles row =
       tile_row(pass.result_size.width, pass.source_size.width, s.window, pass.data_gradient);
-  const ResultTile tile = tile_result(s, pass, row);
-  const std::int64_t channel_tiles = divide_up(pass.result_channels, tile.channels);
+  const ResultTile tile = hold_rows(s, pass, row, tile_result(s, pass, row));
+  const std::int64_t channel_tiles =
+      divide_up(pass.result_channels, tile.channels * tile.channel_turns);
   const ValueId bias = pass.bias, output = pass.output, winners = pass.winners;
   PlannedDispatch d;
   d.label = std::move(label);
@@ -170,16 +194,17 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   append_constants(d.constants, s.window);
   const std::uint32_t source_floats = texel_floats(row, pass.source_row(s));
   const std::uint32_t result_floats = texel_floats(row, pass.result_row(s));
-  append_constants(d.constants,
-                   {pass.data_gradient, tile.channels, row.columns, row.tiles,
-                    pass.source_size.width, pass.result_size.width, source_floats, result_floats,
-                    tile.rows, s.precision == Precision::mixed, tile.kernel_rows, s.pooled});
+  append_constants(d.constants, {pass.data_gradient, tile.channels, row.columns, row.tiles,
+                                 pass.source_size.width, pass.result_size.width, source_floats,
+                                 result_floats, tile.rows, s.precision == Precision::mixed,
+                                 tile.kernel_rows, s.pooled, tile.channel_turns});
   // Slots without an operand are bound to one that is there; the shader does not touch them.
   d.bindings = {
       l.read(pass.source).as_texels(texels_of(source_floats)),
-      l.read(pass.weight).as_texels(TexelFormat::r32f),
+      l.read(pass.weight)
+          .as_texels(tile.channel_turns > 1 ? TexelFormat::rgba32f : TexelFormat::r32f),
       l.write(pass.result),
-      l.read(bias != kNoValue ? bias : pass.source),
+      l.read(bias != kNoValue ? bias : pass.weight).as_texels(TexelFormat::r32f),
       l.read(output != kNoValue ? output : pass.source).as_texels(texels_of(result_floats)),
       l.write(pass.pools(s) ? winners : pass.result),
       l.read(pass.reads_pooled(s) ? winners : pass.weight).as_texels(TexelFormat::r32ui)};
@@ -187,7 +212,8 @@ void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass
   const std::int64_t items = phase_items(s, pass, row);
   d.groups = l.groups_for(
       channel_tiles * s.groups * phases(s, pass) * divide_up(items, tile.rows * kWorkgroup), 1);
-  d.turns = divide_up(summed_rows(s, pass), tile.kernel_rows) + 1;  // all other loops are unrolled
+  d.turns = divide_up(summed_rows(s, pass), tile.kernel_rows) +
+            tile.channel_turns;  // all other loops are unrolled
   d.for_fewer_turns = kForFewerTurns;
   d.flops = conv2d_flops(s);
   d.bytes = bytes_of(l.layout(pass.source).size() + l.layout(pass.result).size());
