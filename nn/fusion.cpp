@@ -242,7 +242,7 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
   });
   // After the bias gradient, which the product then makes.
   if (options.weight_update && device) fuse_weight_updates(graph, *device, options.bias_update);
-  // After what may take the places that products need for it.
+  // After the updates, whose kernels may leave no slot for it.
   if (options.gather_batch && device) fuse_gather_batch(graph, *device);
 }
 

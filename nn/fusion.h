@@ -24,8 +24,9 @@ struct FusionOptions {
   bool weight_update = true;  // the optimizer's update of weights into the GEMM that makes
                               // their gradient, where the device has kernels for that
 
-  bool gather_batch = true;  // a batch's images into the products of the first layer, where all
-                             // that reads them can and the device has kernels for that
+  bool gather_batch = true;  // a batch's images into the products of a first layer of at most
+                             // 256 outputs, where all that reads them can and the device has
+                             // kernels for that; not in mixed precision (build_step_graph)
 
   bool bias_update = true;  // that of all weights, however few, and of biases where nothing is
                             // then left to the optimizer; pays for batches of at most

@@ -33,7 +33,8 @@ bool can_gather(const Graph& graph, std::size_t index, ValueId batch) {
   }
   const auto* gemm = as<Gemm>(graph, index);
   if (!gemm || gemm->form() == GemmForm::nn) return false;
-  return gemm->form() == GemmForm::nt ? is_batch(gemm->a()) && is_narrow(gemm->b())
+  const bool zero_padded = graph.value(graph.root(gemm->b())).kind == ValueKind::parameter;
+  return gemm->form() == GemmForm::nt ? is_batch(gemm->a()) && is_narrow(gemm->b()) && zero_padded
                                       : is_batch(gemm->b()) && is_narrow(gemm->c());
 }
 

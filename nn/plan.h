@@ -1,5 +1,6 @@
-// The static plan of a graph for one batch size: every activation a slice of one arena, placed by
-// liveness; every operation its dispatches. Pure computation, no device memory.
+// The static plan of a graph for one batch size: every activation that a dispatch reads or writes a
+// slice of one arena, placed by liveness; every operation its dispatches. Pure computation, no
+// device memory.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct PlanOptions {
 
 // Offsets and sizes in elements; replicas included.
 struct Placement {
-  std::int64_t offset = -1;  // -1: not in the arena
+  std::int64_t offset = -1;  // -1: not in the arena, or no dispatch wants it
   std::int64_t size = 0;
 };
 

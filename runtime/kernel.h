@@ -2,8 +2,8 @@
 //
 // All kernels share one interface: up to 8 storage buffers in descriptor set 0 (binding i is the
 // dispatch's i-th binding), each of which a shader may read as a uniform texel buffer at binding
-// 8 + i instead, of as many floats a texel as the dispatch's binding says, and at most 128 bytes of
-// push constants.
+// 8 + i instead, of the format that the dispatch's binding says, and at most 128 bytes of push
+// constants.
 #pragma once
 
 #include <compare>

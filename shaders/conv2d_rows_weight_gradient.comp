@@ -140,14 +140,14 @@ void find_item(uint item) {
 }
 
 // Those of the turn, and where the replica's operands begin.
-uint column[ITEMS], row[ITEMS], image[ITEMS];
+uint item_column[ITEMS], item_row[ITEMS], item_image[ITEMS];
 uint replica_number;
 
 void take_items() {
     [[unroll]] for (uint d = 0; d < ITEMS; ++d) {
-        column[d] = next_column;
-        row[d] = next_row;
-        image[d] = next_image;
+        item_column[d] = next_column;
+        item_row[d] = next_row;
+        item_image[d] = next_image;
         next_column += COLUMNS;
         if (next_column == TILES * COLUMNS) {
             next_column = 0;
@@ -162,17 +162,17 @@ void take_items() {
 
 // Item `d`'s row of dy of the invocation's output channels, from `out0` of the group on.
 void load_dy_rows(uint d, uint group, uint out0) {
-    uint dy_image = replica_number * p.dy_replica + image[d] * p.dy_row;
-    uint winners_image = replica_number * p.winners_replica + image[d] * p.winners_row;
+    uint dy_image = replica_number * p.dy_replica + item_image[d] * p.dy_row;
+    uint winners_image = replica_number * p.winners_replica + item_image[d] * p.winners_row;
     [[unroll]] for (uint o = 0; o < OUT_CHANNELS; ++o) {
         uint channel = group * p.out_channels + min(out0 + o * LANES, p.out_channels - 1);
-        uint channel_row = channel * p.out_height + row[d];
+        uint channel_row = channel * p.out_height + item_row[d];
         if (POOLED != 0) {
             uint word = winners_image + channel_row / 2;
-            uint winning = winning_columns(texelFetch(winners_texels, int(word)).x, row[d]);
+            uint winning = winning_columns(texelFetch(winners_texels, int(word)).x, item_row[d]);
             load_tiles(o, dy_image + channel_row / 2 * (OUT_WIDTH / 2), winning);
         } else {
-            load_dy(o, dy_image + channel_row * OUT_WIDTH, column[d]);
+            load_dy(o, dy_image + channel_row * OUT_WIDTH, item_column[d]);
         }
         add_bias(o);
     }
@@ -182,12 +182,12 @@ void load_dy_rows(uint d, uint group, uint out0) {
 // `kernel_row0`: where the tile begins.
 void load_lane_row(uint part, uint group, uint in0, uint kernel_row0) {
     uint q = min(part * LANES + gl_LocalInvocationID.x, ITEMS * X_ROWS - 1);
-    uint of_row = row[0], of_image = image[0], of_column = column[0];
+    uint of_row = item_row[0], of_image = item_image[0], of_column = item_column[0];
     [[unroll]] for (uint d = 1; d < ITEMS; ++d) {
         if (q >= d * X_ROWS) {
-            of_row = row[d];
-            of_image = image[d];
-            of_column = column[d];
+            of_row = item_row[d];
+            of_image = item_image[d];
+            of_column = item_column[d];
         }
     }
     if (ITEMS > 1) q %= X_ROWS;

@@ -18,7 +18,7 @@ struct CatalogueCase {
 
 // One replica each. The same seed gives the same inputs everywhere but for the last bit of what
 // goes through the platform's logarithm, sine and cosine; the reference gets the same inputs.
-// The cases are the same for all devices, but fusions may ask for `device`'s kernels.
+// The cases are the same for all devices, but for fusions that ask for `device`'s kernels.
 std::vector<CatalogueCase> operation_catalogue(std::uint64_t seed,
                                                const runtime::DeviceProfile& device);
 

@@ -160,11 +160,9 @@ CatalogueCase merged_update_case(const OptimizerConfig& config, Merged merged,
         add_weight_gradient(graph, step, merged);
         if (merged == Merged::weights) declare_parameters(graph);
       });
-  // The bias gradient is not made where the product updates the bias, nor a batch that it gathers.
+  // The bias gradient is not made where the product updates the bias.
   if (merged != Merged::weights) {
-    c.operation.ignore = [](const Value& v) {
-      return v.kind == ValueKind::gradient || v.name == "input";
-    };
+    c.operation.ignore = [](const Value& v) { return v.kind == ValueKind::gradient; };
   }
   c.operation.fill = [fill = c.operation.fill](const Value& value, std::size_t count,
                                                std::uint32_t replica, PhiloxRng& rng) {

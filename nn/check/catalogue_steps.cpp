@@ -148,7 +148,6 @@ CatalogueCase gathered_case(const Shape& image, std::int64_t batch, std::int64_t
         std::make_unique<Gemm>(GemmForm::tn, dy, made.x, graph.gradient_slot(weight), summed));
   };
   c.operation.rewrite = [device](Graph& graph) { fuse(graph, {}, &device); };
-  c.operation.ignore = [](const Value& value) { return value.name == "input"; };  // is not made
   c.operation.fill = [image](const Value& value, std::size_t count, std::uint32_t,
                              PhiloxRng& rng) -> std::optional<Words> {
     if (value.name == "dy") return scaled_normals(count, 1, rng);

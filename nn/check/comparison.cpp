@@ -11,6 +11,7 @@
 #include <set>
 
 #include "nn/ops/batch_norm.h"
+#include "nn/ops/gather_batch.h"
 #include "nn/ops/linear_cross_entropy.h"
 #include "nn/optimizers/optimizer_operation.h"
 
@@ -79,13 +80,15 @@ void load_inputs(const Operation& operation, const CaseGraph& ops, const CaseRun
 }
 
 // The device holds the mean of batch norm as a sum of two floats, the reference in one number; it
-// shows in everything else that the operation makes. Logits that are merged with their loss are not
-// stored.
+// shows in everything else that the operation makes. Logits that are merged with their loss and
+// a batch that products gather are not stored.
 bool is_comparable(const Operation& operation, ValueId output) {
   const auto* train = dynamic_cast<const BatchNormTrain*>(&operation);
   const auto* head = dynamic_cast<const LinearCrossEntropy*>(&operation);
+  const auto* batch = dynamic_cast<const GatherBatch*>(&operation);
   return operation.kind() != "weighted_loss" && !(train && output == train->mean()) &&
-         !(head && output == head->values().logits);
+         !(head && output == head->values().logits) &&
+         !(batch && batch->has_places() && output == batch->x());
 }
 
 std::vector<OutputComparison> compare_optimizer_state(const Operation& operation,

@@ -23,8 +23,6 @@ constexpr std::int64_t kMostKernelWidth = 8;
 // Before and after the turns, in instructions: places of rows, bias, branches around stores.
 constexpr double kInvocationCost = 500;
 
-// More products of a turn overflow the 32 KiB in which a CPU keeps instructions at hand.
-constexpr std::int64_t kMostProducts = 1400;
 // Products and what the sums add: keeps the compilation of a kernel within about a second on
 // lavapipe, where stores, and loads beside them, take most of it.
 constexpr std::int64_t kMostSize = 1800;
@@ -144,7 +142,7 @@ ResultTile tile_result(const Conv2dSizes& s, const Pass& pass, const RowTiles& r
     const std::int64_t sums = tile.rows * row.columns * tile.channels;
     const std::int64_t products = sums * s.window.kernel.width * tile.kernel_rows;
     const bool least = tile.rows * tile.channels * tile.kernel_rows == 1;
-    const bool fits = products <= kMostProducts && products + sums * size_of_sum <= kMostSize;
+    const bool fits = products <= kMostCachedProducts && products + sums * size_of_sum <= kMostSize;
     if (!fits && !least) return;
     const double loads =
         rows_cost(tile.kernel_rows * tile.rows) +
@@ -166,16 +164,14 @@ ResultTile hold_rows(const Conv2dSizes& s, const Pass& pass, const RowTiles& row
                      const ResultTile& tile) {
   const std::int64_t kernel_rows = summed_rows(s, pass);
   const std::int64_t products = kHeldChannels * row.columns * s.window.kernel.width * kernel_rows;
-  if (pass.data_gradient || kernel_rows > kMostHeldRows || products > kMostProducts) return tile;
+  if (pass.data_gradient || kernel_rows > kMostHeldRows || products > kMostCachedProducts)
+    return tile;
   const std::int64_t pairs = divide_up(pass.result_channels, kHeldChannels);
   const std::int64_t items = divide_up(phase_items(s, pass, row), kWorkgroup);
-  const std::int64_t turns = std::clamp<std::int64_t>(pairs * items / kLeastGroups, 1, pairs);
+  const std::int64_t turns =
+      tile_size(pairs, std::max<std::int64_t>(1, s.groups * pairs * items / kLeastGroups));
   if (turns == 1) return tile;
-  return {.channels = kHeldChannels,
-          .rows = 1,
-          .kernel_rows = kernel_rows,
-          .channel_turns = turns,
-          .cost = 0};
+  return {.channels = kHeldChannels, .rows = 1, .kernel_rows = kernel_rows, .channel_turns = turns};
 }
 
 void lower_pass(Lowering& l, std::string label, const Conv2dSizes& s, const Pass& pass) {

@@ -14,6 +14,8 @@ inline constexpr std::uint32_t kWorkgroup = 8;
 inline constexpr std::int64_t kMostColumns = 32;  // that an invocation makes
 // Columns of source rows that it holds, of all its rows, for one row of the kernel.
 inline constexpr std::int64_t kMostSpan = 64;
+// More products of a turn overflow the 32 KiB in which a CPU keeps instructions at hand.
+inline constexpr std::int64_t kMostCachedProducts = 1400;
 
 // In instructions for 8 lanes: `count` floats read from texels of 1, 2 or 4, which are gathered
 // lane by lane.

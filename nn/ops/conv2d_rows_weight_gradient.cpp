@@ -86,9 +86,9 @@ std::int64_t rows_of(const Conv2dSizes& s, const WeightTiles& tiles) {
 // With 1 input channel and 3 x 3 weights that takes 0.76 of the time for 8 output channels (504
 // products) and would take 1.21 for 32 (2016).
 std::int64_t items_of_turn(const Conv2dSizes& s, const WeightTiles& tiles) {
-  constexpr std::int64_t kItems = 2, kMostTurn = 1400;
+  constexpr std::int64_t kItems = 2;
   const bool room = kItems * tiles.in_channels * tiles.kernel_rows <= kWorkgroup &&
-                    kItems * tiles.products(s) <= kMostTurn;
+                    kItems * tiles.products(s) <= kMostCachedProducts;
   return room && rows_of(s, tiles) % kItems == 0 ? kItems : 1;
 }
 

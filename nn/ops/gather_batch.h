@@ -29,7 +29,7 @@ struct Normalization {
 struct Batch {
   ValueId x = kNoValue;       // [batch, channels, height, width], (byte / 255 - mean) / std
   ValueId labels = kNoValue;  // [batch] u32
-  ValueId places = kNoValue;  // [batch] u32: written in the place of x, see GatheredBatch
+  ValueId places = kNoValue;  // [batch] u32: written instead of x, see GatheredBatch
 };
 
 class GatherBatch;
@@ -43,7 +43,8 @@ struct GatheredBatch {
   Normalization normalization;
   std::shared_ptr<const GatherBatch> storing;  // the operation that stores x
 
-  // x in scratch memory of the operation that is lowered, for kernels that read floats.
+  // x in scratch memory of the operation that is lowered, for kernels that read floats. Finds the
+  // step's images again, so that the operation has to stand before end_step.
   PlannedBinding store(Lowering& lowering) const;
   std::vector<double> reference(const ReferenceMemory& memory) const;  // x
 };
@@ -82,7 +83,7 @@ class GatherBatch : public Operation {
   ValueId x() const { return batch_.x; }
   bool augments() const { return augmentation_.any(); }
   bool has_places() const { return batch_.places != kNoValue; }
-  // The same operation, which writes places in the place of x.
+  // The same operation, which writes places instead of x.
   std::unique_ptr<GatherBatch> with_places(Graph& graph) const;
   GatheredBatch gathered() const;  // of one with places
 

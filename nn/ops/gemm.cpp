@@ -88,8 +88,9 @@ void Gemm::gather(const GatheredBatch& batch) {
 
 void Gemm::lower(Lowering& l) const {
   GemmProduct operands = {form_, a(), b(), precision, may_split, small_tiles};
+  const bool gathers = gathered_ && wants_gathered(l, operands);
   const GemmVariant variant = choose_gemm_variant(l, operands);
-  if (gathered_) take_batch(l, *gathered_, variant, operands);
+  if (gathered_) take_batch(l, *gathered_, gathers, variant, operands);
   const SplitSum sum = make_split_sum(l, c(), epilogue_.column_sum, variant.splits);
   const bool split = variant.splits > 1;
   const SplitEpilogue last = {.bias = epilogue_.bias,

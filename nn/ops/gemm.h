@@ -49,7 +49,8 @@ class Gemm : public Operation {
   ValueId b() const { return inputs_[1]; }
   ValueId c() const { return outputs_[0]; }
   const GemmEpilogue& epilogue() const { return epilogue_; }
-  // x, A of nt or B of tn, is this batch, which the product may read in the data set.
+  // x, A of nt or B of tn, is this batch, which the product may read in the data set. In nt the
+  // padding of B's rows must be 0, as that of a parameter's is.
   void gather(const GatheredBatch& batch);
 
   bool may_split = true, small_tiles = false;  // see nn/ops/gemm_product.h

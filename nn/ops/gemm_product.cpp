@@ -27,6 +27,10 @@ std::unique_ptr<SingleOperation> probe(const GemmCase& c, ProbeSize size) {
   return single_gemm(capped);
 }
 
+std::string shape_of(const GemmSizes& sizes) {
+  return fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k);
+}
+
 // "gemm nt", "gemm nt mixed", "gemm tn whole", "gemm tn whole small".
 std::string family_of(const GemmProduct& product) {
   return fmt::format("gemm {}{}{}{}", to_string(product.form),
@@ -95,7 +99,7 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   if (product.small_tiles) prefer_small_tiles(variants);
   const GemmCase as_case = {form, sizes.m, sizes.n, sizes.k, precision, product.may_split};
   VariantQuestion question = {.family = family_of(product),
-                              .shape = fmt::format("{}x{}x{}", sizes.m, sizes.n, sizes.k),
+                              .shape = shape_of(sizes),
                               .candidates = {},
                               .flops = flops_of(sizes),
                               .probe = [as_case](ProbeSize size) { return probe(as_case, size); }};
@@ -109,9 +113,18 @@ GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product) {
   return variants[l.choose(std::move(question))];
 }
 
-void take_batch(Lowering& l, const GatheredBatch& batch, const GemmVariant& variant,
+// No contest measures it: docs/benchmarks.md has what it is worth.
+bool wants_gathered(Lowering& l, const GemmProduct& product) {
+  return l.choose({.family = fmt::format("gemm {} of a batch", to_string(product.form)),
+                   .shape = shape_of(gemm_sizes(l, product)),
+                   .candidates = {"gathered", "stored"},
+                   .last_resorts = 1,
+                   .flops = 0}) == 0;
+}
+
+void take_batch(Lowering& l, const GatheredBatch& batch, bool wanted, const GemmVariant& variant,
                 GemmProduct& product) {
-  if (variant.shader.starts_with("gemm_shuffle")) {
+  if (wanted && variant.shader.starts_with("gemm_shuffle")) {
     product.gathered = &batch;
   } else {
     product.stored_x = batch.store(l);

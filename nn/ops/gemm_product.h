@@ -51,9 +51,13 @@ GemmSizes gemm_sizes(const Lowering& l, const GemmProduct& product);
 // Asks which of the kernels for the product is taken.
 GemmVariant choose_gemm_variant(Lowering& l, const GemmProduct& product);
 
-// x is this batch, which must outlive the product: the kernel reads it in the data set, or where it
-// reads floats, as other kernels than those by shuffles do, the batch is stored before it.
-void take_batch(Lowering& l, const GatheredBatch& batch, const GemmVariant& variant,
+// Asks whether a product whose x is a batch reads it in the data set: before the kernel is chosen,
+// so that a driver that refuses this keeps its tiles.
+bool wants_gathered(Lowering& l, const GemmProduct& product);
+
+// x is this batch, which must outlive the product: it is read in the data set, where that is wanted
+// and the kernel is one by shuffles, else stored before the product.
+void take_batch(Lowering& l, const GatheredBatch& batch, bool wanted, const GemmVariant& variant,
                 GemmProduct& product);
 
 // Mixed precision: A is multiplied by this power of two before it is rounded, where it is a

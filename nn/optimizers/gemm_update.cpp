@@ -98,9 +98,10 @@ void GemmUpdate::lower(Lowering& l) const {
   GemmProduct operands = {GemmForm::tn, dy(), x(), precision, apart->may_split};
   if (wants_merged(l, *update_, gemm_sizes(l, operands))) {
     operands.small_tiles = !operands.may_split && l.layout(weight()).size() < kManyWeights;
+    const bool gathers = gathered_ && wants_gathered(l, operands);
     const GemmVariant variant = choose_gemm_variant(l, operands);
     if (can_update(variant)) {
-      if (gathered_) take_batch(l, *gathered_, variant, operands);
+      if (gathered_) take_batch(l, *gathered_, gathers, variant, operands);
       return lower_merged(l, operands, variant);
     }
     apart->small_tiles = operands.small_tiles;  // the same question

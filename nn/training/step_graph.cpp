@@ -9,6 +9,17 @@
 #include "nn/optimizers/gemm_update.h"
 
 namespace vktrain::nn {
+namespace {
+
+// The merged loss computes in f32 alone; and where a kernel for matrix units is taken, which
+// gathers nothing, each product would store the batch anew.
+void leave_out_f32(FusionOptions& options, const Experiment& experiment) {
+  if (experiment.training.precision == Precision::f32) return;
+  options.linear_cross_entropy = false;
+  options.gather_batch = false;
+}
+
+}  // namespace
 
 StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experiment,
                            const OptimizerConfig& optimizer, std::int64_t dataset_count,
@@ -33,10 +44,7 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   const ValueId penalty = add_optimizer(g.graph, optimizer, g.step);
   end_step(g.graph, loss, g.step, penalty);
   FusionOptions fitting = fusion;
-  // The merged loss computes in f32 alone, and kernels for matrix units do not gather.
-  if (experiment.training.precision != Precision::f32) {
-    fitting.linear_cross_entropy = fitting.gather_batch = false;
-  }
+  leave_out_f32(fitting, experiment);
   // Where products are split after all, each layer's weights and bias would be dispatches of their
   // own.
   if (std::min(batch_size, images) > GemmUpdate::kMostWholeBatch) fitting.bias_update = false;
@@ -59,9 +67,9 @@ EvaluationGraph build_evaluation_graph(ParameterSet& parameters, const Experimen
   g.graph.keep(g.logits);
   end_step(g.graph, softmax_cross_entropy(g.graph, g.logits, batch.labels), g.step);
   g.confusion = confusion_matrix(g.graph, g.logits, batch.labels);
-  FusionOptions fusion;
-  fusion.gather_batch = experiment.training.precision == Precision::f32;
-  fuse(g.graph, fusion, device);
+  FusionOptions fitting;
+  leave_out_f32(fitting, experiment);
+  fuse(g.graph, fitting, device);
   set_precision(g.graph, experiment.training.precision);
   return g;
 }

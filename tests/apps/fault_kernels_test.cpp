@@ -150,6 +150,24 @@ TEST_F(FaultyKernels, RefusedWholeProductsAreReplacedToo) {
   }
 }
 
+// Products that may not read the images in the data set keep their tiles, and store the batch.
+TEST_F(FaultyKernels, ARefusedGatheringStoresTheBatch) {
+  if (!shuffles_here()) GTEST_SKIP() << "no product gathers here";
+  EXPECT_TRUE(uses("healthy", "gathered", "of a batch"));
+  for (const std::string tune : {"off", "quick"}) {
+    const CommandResult result =
+        train("run-" + tune, refuse_shaders({"gemm_shuffle_nt_gathered"}, VK_ERROR_UNKNOWN), tune);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("gemm nt of a batch 48x16x784: \"stored\" is taken instead of"),
+              std::string::npos)
+        << result.err;
+    EXPECT_TRUE(uses("run-" + tune, "stored", "gemm nt of a batch"));
+    EXPECT_TRUE(uses("run-" + tune, "shuffle", "gemm nt"));
+    EXPECT_FALSE(uses("run-" + tune, "register"));
+    expect_same_training("healthy", "run-" + tune);
+  }
+}
+
 // The product, the loss and the product are three dispatches again.
 TEST_F(FaultyKernels, ARefusedLossIsDoneApart) {
   EXPECT_EQ(train("healthy", {}, "off").code, 0);

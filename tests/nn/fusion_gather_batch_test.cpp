@@ -227,11 +227,16 @@ TEST(GatherBatchFusionOfBranches, LeavesAProductWithItself) {
   const StepInputs step = add_step_inputs(graph, 1);
   const DatasetInputs dataset = add_dataset_inputs(graph, {1, 5, 5}, 30, 20);
   const ValueId x = flatten(graph, gather_batch(graph, dataset, step, {}, 20).x, "1");
-  const ValueId other = graph.add_external("other", {20, 25}, DType::f32, false);
+  const ValueId other = graph.add_parameter({.name = "other", .shape = {20, 25}});
   const auto add_product = [&graph](GemmForm form, ValueId a, ValueId b, const Shape& shape) {
     graph.add(std::make_unique<Gemm>(form, a, b, graph.add_activation("c", shape)));
   };
   const runtime::DeviceProfile device = shuffling_device();
+  const ValueId unpadded = graph.add_external("unpadded", {20, 25}, DType::f32, false);
+  add_product(GemmForm::nt, x, unpadded, {kBatch, 20});  // its padding is anything
+  fuse_gather_batch(graph, device);
+  EXPECT_FALSE(gathers(graph));
+  graph.operations().pop_back();
   add_product(GemmForm::nt, x, other, {kBatch, 20});
   add_product(GemmForm::tn, x, x, {25, 25});
   fuse_gather_batch(graph, device);

@@ -173,6 +173,10 @@ std::shared_ptr<const VariantChoices> GatheredGraph::choices(runtime::Device& de
       choices.answer(question.family, question.shape, c_.merged ? "merged" : "apart");
       continue;
     }
+    if (question.family.ends_with(" of a batch")) {
+      choices.answer(question.family, question.shape, c_.stored ? "stored" : "gathered");
+      continue;
+    }
     const bool tn = question.family.starts_with("gemm tn") && !c_.kernel_tn.empty();
     const std::string& kernel = tn ? c_.kernel_tn : c_.kernel;
     if (kernel.empty()) continue;

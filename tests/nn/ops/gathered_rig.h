@@ -32,9 +32,10 @@ struct GatheredCase {
   // products are exact, in any order.
   bool exact = false;
   nn::Precision precision = nn::Precision::f32;
-  std::string kernel = "";                       // of the products; empty: the proposals
-  std::string kernel_tn = "";                    // of the weight gradient; empty: the same
-  bool merged = true;                            // update: in the product, where its kernel can
+  std::string kernel = "";     // of the products; empty: the proposals
+  std::string kernel_tn = "";  // of the weight gradient; empty: the same
+  bool stored = false;         // as where the driver refuses the kernels that gather
+  bool merged = true;          // update: in the product, where its kernel can
   std::vector<nn::OptimizerConfig> update = {};  // by replica; empty: none
 };
 

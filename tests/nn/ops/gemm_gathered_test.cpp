@@ -126,6 +126,16 @@ TEST_F(GemmGatheredTest, OtherKernelsStoreTheBatch) {
   }
 }
 
+// The tiles stay where the batch has to be stored all the same.
+TEST_F(GemmGatheredTest, TilesReadAStoredBatch) {
+  for (const char* kernel : {"shuffle 16x8", "shuffle 8x24 transposed"}) {
+    const Names kernels = check({.batch = 50, .kernel = kernel, .stored = true});
+    EXPECT_EQ(std::ranges::count(kernels, "gather_batch"), 2);
+    EXPECT_EQ(std::ranges::count(kernels, "gemm_shuffle_nt"), 1);
+    EXPECT_EQ(std::ranges::count(kernels, "gemm_shuffle_tn"), 1);
+  }
+}
+
 TEST_F(GemmGatheredTest, OneOfTwoKernelsStoresTheBatch) {
   for (const char* kernel : {"register 16x8", "shuffle 16x8"}) {
     const bool forward = std::string(kernel).starts_with("register");
