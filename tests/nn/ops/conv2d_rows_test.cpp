@@ -72,7 +72,8 @@ TEST_F(Conv2dRowsTest, FormsMatchReference) {
   std::uint64_t seed = 700;
   for (const RowsCase& c : cases()) {
     SCOPED_TRACE(to_string(c.conv));
-    check(network(c.conv, {++seed % 2 ? Activation::tanh : Activation::none}, seed));
+    ++seed;
+    check(network(c.conv, {seed % 2 ? Activation::tanh : Activation::none}, seed));
     if (HasFailure()) break;
   }
 }
