@@ -24,13 +24,6 @@ namespace {
 
 using namespace nn;
 
-ValueId value_of(const Graph& graph, const std::string& name) {
-  for (ValueId id = 0; id < graph.value_count(); ++id) {
-    if (graph.value(id).name == name) return id;
-  }
-  return kNoValue;
-}
-
 // The operations that read the images in the data set, but for the one that makes batches.
 Names readers_of_images(const Graph& graph) {
   const ValueId images = value_of(graph, "images");

@@ -114,4 +114,11 @@ bool OptimizerFusion::reads_from(std::size_t first, ValueId id) const {
       [id](const auto& operation) { return std::ranges::count(operation->inputs(), id) > 0; });
 }
 
+ValueId value_of(const Graph& graph, const std::string& name) {
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (graph.value(id).name == name) return id;
+  }
+  return kNoValue;
+}
+
 }  // namespace vktrain::testing

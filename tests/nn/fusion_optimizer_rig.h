@@ -45,6 +45,9 @@ struct FusionCase {
 // With parameters that are no linear layer's: layer 4 is a batch normalisation.
 FusionCase normalised_case();
 
+// The first value of that name, or kNoValue.
+nn::ValueId value_of(const nn::Graph& graph, const std::string& name);
+
 class OptimizerFusion : public ::testing::Test {
  protected:
   const nn::Graph& graph_of(const FusionCase& c);

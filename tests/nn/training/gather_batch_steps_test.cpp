@@ -15,13 +15,6 @@ namespace {
 
 using namespace nn;
 
-ValueId value_of(const Graph& graph, const std::string& name) {
-  for (ValueId id = 0; id < graph.value_count(); ++id) {
-    if (graph.value(id).name == name) return id;
-  }
-  return kNoValue;
-}
-
 // Whether places are made, and read.
 bool gathers(const Graph& graph) {
   const ValueId places = value_of(graph, "places");
