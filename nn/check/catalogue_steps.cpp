@@ -85,7 +85,7 @@ CatalogueCase linear_loss_case(const LinearLossSizes& sizes, const ActivationSpe
   return c;
 }
 
-constexpr std::int64_t kImages = 37, kLength = 2 * 65;  // of the data set, and of an epoch
+constexpr std::int64_t kImages = 37, kLength = 130;  // of the data set, and of an epoch
 constexpr Normalization kNormalization = {.mean = 0.3, .std = 0.35};
 
 // What a batch is made of, in the second step of an epoch.
