@@ -241,7 +241,7 @@ void fuse(Graph& graph, const FusionOptions& options, const runtime::DeviceProfi
     return fuse_conv2d_max_pool2d(g, index, *device);
   });
   // After the bias gradient, which the product then makes.
-  if (options.weight_update && device) fuse_weight_updates(graph, *device, options.bias_update);
+  if (options.weight_update && device) fuse_weight_updates(graph, *device, options.whole_update);
   // After the updates, whose kernels may leave no slot for it.
   if (options.gather_batch && device) fuse_gather_batch(graph, *device);
 }

@@ -21,16 +21,14 @@ struct FusionOptions {
   bool max_pool2d = true;     // max pooling over tiles of 2 x 2 and its gradient into the batch
                               // normalisation before it, or the convolution, where the device
                               // has kernels for that
-  bool weight_update = true;  // the optimizer's update of weights into the GEMM that makes
-                              // their gradient, where the device has kernels for that
-
-  bool gather_batch = true;  // a batch's images into the products of a first layer of at most
-                             // 256 outputs, where all that reads them can and the device has
-                             // kernels for that; not in mixed precision (build_step_graph)
-
-  bool bias_update = true;  // that of all weights, however few, and of biases where nothing is
-                            // then left to the optimizer; pays for batches of at most
-                            // GemmUpdate::kMostWholeBatch, else build_step_graph turns it off
+  bool weight_update = true;  // the optimizer's update of many weights, and of their bias, into the
+                              // GEMM that makes their gradient, where the device has kernels for it
+  bool whole_update = true;   // that of few weights, too, where nothing is then left to the
+                              // optimizer; pays for batches of at most
+                              // GemmUpdate::kMostWholeBatch, else build_step_graph turns it off
+  bool gather_batch = true;   // a batch's images into the products of a narrow first layer, where
+                              // all that reads them can and the device has kernels for that
+                              // (nn/fusion_gather_batch.h); not in mixed precision
 
   static FusionOptions none() {
     return {.bias = false,
@@ -42,8 +40,8 @@ struct FusionOptions {
             .linear_cross_entropy = false,
             .max_pool2d = false,
             .weight_update = false,
-            .gather_batch = false,
-            .bias_update = false};
+            .whole_update = false,
+            .gather_batch = false};
   }
 };
 

@@ -16,7 +16,7 @@
 namespace vktrain::nn {
 namespace {
 
-constexpr std::int64_t kMostOutputs = 256;  // of the layer
+constexpr std::int64_t kMostOutputs = 256;  // of the layer; docs/rejected.md has wider ones
 
 std::int64_t times_read(const Operation& operation, const Graph& graph, ValueId batch) {
   return std::ranges::count_if(

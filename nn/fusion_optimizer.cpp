@@ -46,13 +46,14 @@ bool read_between(const Graph& graph, ValueId value, std::size_t after, std::siz
 struct Merge {
   const Gemm* gemm = nullptr;
   std::size_t optimizer = 0;         // its index
-  std::vector<std::size_t> members;  // the weights among its parameters, and perhaps their bias
+  std::vector<std::size_t> members;  // the weights among its parameters, and their bias if possible
   std::size_t place = 0;             // the last operation that needs them as they are
 
   ValueId bias_gradient() const { return gemm->epilogue().column_sum; }
 };
 
 // Adds the parameter with this gradient to the merge, if the optimizer alone reads the gradient.
+// Else leaves the merge as it is.
 bool add_member(const Graph& graph, Merge& merge, ValueId gradient) {
   const OptimizerValues& values = as<OptimizerOperation>(graph, merge.optimizer)->values();
   const auto found = std::ranges::find(values.gradients, gradient);
@@ -66,17 +67,22 @@ bool add_member(const Graph& graph, Merge& merge, ValueId gradient) {
   return true;
 }
 
-// In the range: the kernel counts from the weights on.
-bool bias_is_behind(const Graph& graph, const Merge& merge) {
+// The bias of the weights, too, if the optimizer alone reads its gradient and it stands behind them
+// in the range, where the kernel counts from the weights on.
+bool add_bias(const Graph& graph, Merge& merge) {
   const OptimizerValues& values = as<OptimizerOperation>(graph, merge.optimizer)->values();
   const ParameterLayout layout(graph.parameters());
   const auto offset = [&](std::size_t member) {
     return layout.offset(graph.value(values.parameters[member]).parameter);
   };
-  return offset(merge.members.front()) < offset(merge.members.back());
+  Merge with_bias = merge;
+  if (!add_member(graph, with_bias, merge.bias_gradient())) return false;
+  if (offset(with_bias.members.front()) > offset(with_bias.members.back())) return false;
+  merge = std::move(with_bias);
+  return true;
 }
 
-// `all`: of few weights, too, and with the bias.
+// `all`: of few weights, too, and none whose bias is left.
 std::optional<Merge> find_merge(const Graph& graph, std::size_t index,
                                 const runtime::DeviceProfile& device, bool all) {
   Merge m = {.gemm = as<Gemm>(graph, index), .optimizer = optimizer_of(graph), .members = {}};
@@ -90,10 +96,9 @@ std::optional<Merge> find_merge(const Graph& graph, std::size_t index,
   if (!all && graph.value(gradient).shape.elements() < GemmUpdate::kManyWeights) return {};
   m.place = index;
   if (!add_member(graph, m, gradient)) return {};
-  const ValueId bias = m.bias_gradient();
-  if (bias == kNoValue) return m;
-  if (all && !(add_member(graph, m, bias) && bias_is_behind(graph, m))) return {};
-  if (read_between(graph, bias, index, m.place)) return {};  // nobody before it is made
+  if (m.bias_gradient() == kNoValue || add_bias(graph, m)) return m;
+  // The bias is left, and nobody may read its gradient before it is made.
+  if (all || read_between(graph, m.bias_gradient(), index, m.place)) return {};
   return m;
 }
 
@@ -154,8 +159,8 @@ bool fuse_weight_update(Graph& graph, std::size_t index, const runtime::DevicePr
 
 }  // namespace
 
-void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device, bool biases) {
-  const bool all = biases && products_update_all(graph, device);
+void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device, bool whole) {
+  const bool all = whole && products_update_all(graph, device);
   for (std::size_t i = 0; i < graph.operations().size();) {
     if (!fuse_weight_update(graph, i, device, all)) ++i;
   }

@@ -9,8 +9,8 @@ namespace vktrain::nn {
 
 // Merges weight gradients with their parts of the optimizer, behind the last operations that read
 // the weights, where the optimizer alone reads a gradient and `device` has kernels for it: with
-// `biases` all of them and those of the biases where nothing is then left to the optimizer, else
-// those of many weights.
-void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device, bool biases);
+// `whole` all of them where nothing is then left to the optimizer, else those of many weights. A
+// bias goes with its weights where it can.
+void fuse_weight_updates(Graph& graph, const runtime::DeviceProfile& device, bool whole);
 
 }  // namespace vktrain::nn

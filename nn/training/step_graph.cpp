@@ -47,7 +47,7 @@ StepGraph build_step_graph(ParameterSet& parameters, const Experiment& experimen
   leave_out_f32(fitting, experiment);
   // Where products are split after all, each layer's weights and bias would be dispatches of their
   // own.
-  if (std::min(batch_size, images) > GemmUpdate::kMostWholeBatch) fitting.bias_update = false;
+  if (std::min(batch_size, images) > GemmUpdate::kMostWholeBatch) fitting.whole_update = false;
   fuse(g.graph, fitting, device);
   set_precision(g.graph, experiment.training.precision);
   return g;
