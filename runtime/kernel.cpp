@@ -20,6 +20,7 @@
 #include "runtime/error.h"
 #include "runtime/kernel_impl.h"
 #include "runtime/shader_interface.h"
+#include "runtime/shader_specialization.h"
 
 namespace vktrain::runtime {
 namespace {
@@ -48,14 +49,8 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
                             const KernelKey& key, const ShaderInterface& interface) {
   const std::string name = to_string(key);
   const LogicalDevice& logical = *device.logical;
-  const OwnedShaderModule module = make_module(device, code, name);
-  std::vector<VkSpecializationMapEntry> entries;
-  for (std::uint32_t id = 0; id < key.constants.size(); ++id) entries.push_back({id, id * 4, 4});
-  VkSpecializationInfo constants{};
-  constants.mapEntryCount = static_cast<std::uint32_t>(entries.size());
-  constants.pMapEntries = entries.data();
-  constants.dataSize = key.constants.size() * 4;
-  constants.pData = key.constants.data();
+  const OwnedShaderModule module =
+      make_module(device, specialized_shader(code, key.constants), name);
 
   VkComputePipelineCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
@@ -64,7 +59,6 @@ OwnedPipeline make_pipeline(const Device::Impl& device, std::span<const std::uin
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = module.get();
   info.stage.pName = "main";
-  info.stage.pSpecializationInfo = &constants;
   if (interface.cooperative_matrices) {  // which every lane of a subgroup holds a part of
     info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
   }

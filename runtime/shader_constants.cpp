@@ -1,19 +1,13 @@
 #include "runtime/shader_constants.h"
 
+#include "runtime/spirv.h"
+
 namespace vktrain::runtime {
 namespace {
 
-enum Opcode : std::uint32_t {
-  kConstantTrue = 41,
-  kConstantFalse = 42,
-  kConstant = 43,
-  kConstantComposite = 44,
-  kSpecConstantTrue = 48,
-  kSpecConstantFalse = 49,
-  kSpecConstant = 50,
-  kSpecConstantComposite = 51,
-  kSpecConstantOp = 52,
-  kDecorate = 71,
+using namespace spirv;
+
+enum Operation : std::uint32_t {
   kCompositeExtract = 81,
   kNegate = 126,
   kAdd = 128,
@@ -46,7 +40,6 @@ enum Opcode : std::uint32_t {
   kAnd = 199,
   kNot = 200,
 };
-constexpr std::uint32_t kDecorationSpecId = 1;
 
 std::optional<std::uint32_t> unary(std::uint32_t operation, std::uint32_t a) {
   switch (operation) {
@@ -144,7 +137,7 @@ std::optional<std::uint32_t> binary(std::uint32_t operation, std::uint32_t a, st
 
 void ShaderConstants::read(std::span<const std::uint32_t> words) {
   const std::size_t count = words.size();
-  switch (words[0] & 0xffff) {
+  switch (opcode(words)) {
     case kDecorate:
       if (count == 4 && words[2] == kDecorationSpecId) spec_[words[1]] = words[3];
       break;

@@ -8,14 +8,14 @@
 #include "runtime/kernel.h"
 #include "runtime/shader_constants.h"
 #include "runtime/shader_memory.h"
+#include "runtime/spirv.h"
 
 namespace vktrain::runtime {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x07230203;
-constexpr std::size_t kHeaderWords = 5;
+using namespace spirv;
 
-enum Opcode : std::uint32_t {
+enum Instruction : std::uint32_t {
   kExecutionMode = 16,
   kCapability = 17,
   kFunctionCall = 57,
@@ -26,7 +26,6 @@ enum Opcode : std::uint32_t {
   kAccessChain = 65,
   kInBoundsAccessChain = 66,
   kArrayLength = 68,
-  kDecorate = 71,
   kCopyObject = 83,
   kAtomicLoad = 227,
   kAtomicStore = 228,
@@ -44,7 +43,6 @@ constexpr std::uint32_t kDecorationBinding = 33;
 constexpr std::uint32_t kBuiltInWorkgroupSize = 25;
 
 using Size = std::array<std::uint32_t, 3>;
-using Words = std::span<const std::uint32_t>;
 
 class Reader {
  public:
@@ -78,7 +76,7 @@ class Reader {
 
 void Reader::read_declaration(Words words) {
   const std::size_t count = words.size();
-  switch (words[0] & 0xffff) {
+  switch (opcode(words)) {
     case kExecutionMode:
       if (count == 6 && words[2] == kModeLocalSize) local_size_ = {words[3], words[4], words[5]};
       break;
@@ -100,9 +98,9 @@ void Reader::read_declaration(Words words) {
 }
 
 void Reader::read_access(Words words) {
-  const std::uint32_t opcode = words[0] & 0xffff;
+  const std::uint32_t operation = opcode(words);
   const std::size_t count = words.size();
-  switch (opcode) {
+  switch (operation) {
     case kAccessChain:
     case kInBoundsAccessChain:
     case kCopyObject:
@@ -130,7 +128,8 @@ void Reader::read_access(Words words) {
       for (std::size_t i = 4; i < count; ++i) use(words[i], false);
       break;
     default:
-      if (opcode >= kAtomicExchange && opcode <= kAtomicXor && count >= 4) use(words[3], true);
+      if (operation >= kAtomicExchange && operation <= kAtomicXor && count >= 4)
+        use(words[3], true);
       break;
   }
 }
@@ -172,15 +171,10 @@ ShaderInterface Reader::result() const {
 
 }  // namespace
 
-ShaderInterface shader_interface(Words code, Words constants) {
-  if (code.size() < kHeaderWords || code[0] != kMagic) return {};
+ShaderInterface shader_interface(std::span<const std::uint32_t> code,
+                                 std::span<const std::uint32_t> constants) {
   Reader reader(constants);
-  for (std::size_t at = kHeaderWords; at < code.size();) {
-    const std::size_t count = code[at] >> 16;
-    if (count == 0 || count > code.size() - at) return {};
-    reader.read(code.subspan(at, count));
-    at += count;
-  }
+  if (!for_each_instruction(code, [&](Words words) { reader.read(words); })) return {};
   return reader.result();
 }
 

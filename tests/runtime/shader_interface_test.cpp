@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "runtime/kernel.h"
@@ -14,12 +13,7 @@ namespace {
 
 using Size = std::array<std::uint32_t, 3>;
 using Words = std::vector<std::uint32_t>;
-
-std::span<const std::uint32_t> test_shader(std::string_view name) {
-  const auto files = vktrain::testing::test_shaders();
-  const auto found = std::ranges::find(files, name, &EmbeddedFile::name);
-  return {reinterpret_cast<const std::uint32_t*>(found->bytes.data()), found->bytes.size() / 4};
-}
+using vktrain::testing::test_shader;
 
 TEST(ShaderInterface, AppliesConstantsToTheWorkgroupSize) {
   const auto code = test_shader("sum_eight");
