@@ -1,5 +1,7 @@
 #include "nn/executable.h"
 
+#include <fmt/format.h>
+
 #include <stdexcept>
 
 #include "nn/row_padding.h"
@@ -22,9 +24,9 @@ Executable::Executable(runtime::Device& device, const Graph& graph, ParameterSto
       arena_(device, "activations"),
       externals_(externals),
       commands_(device, profile) {
-  if (plan_.arena_size() > 0) {
-    activations_ =
-        arena_.allocate(static_cast<std::uint64_t>(plan_.arena_size()) * kWord, "activations");
+  for (const std::int64_t size : plan_.allocations()) {
+    activations_.push_back(arena_.allocate(static_cast<std::uint64_t>(size) * kWord,
+                                           fmt::format("activations {}", activations_.size())));
   }
   const Lowering layouts(graph, layout_, device.profile(), options.batch, options.replicas);
   for (ValueId id = 0; id < graph.value_count(); ++id) {
@@ -58,12 +60,16 @@ void Executable::add_operation(const PlannedOperation& operation) {
 runtime::Slice Executable::slice_of(const PlannedBinding& binding,
                                     const PlannedOperation& operation) const {
   if (binding.source == PlannedBinding::Source::scratch) {
-    const Placement& placement = operation.scratches.at(binding.id);
-    return activations_.part(static_cast<std::uint64_t>(placement.offset) * kWord,
-                             static_cast<std::uint64_t>(placement.size) * kWord);
+    return placed(operation.scratches.at(binding.id));
   }
   if (binding.source == PlannedBinding::Source::value) return memory_of(binding.id);
   return range_part(static_cast<Range>(binding.id), binding.part);
+}
+
+runtime::Slice Executable::placed(const Placement& placement) const {
+  return activations_.at(placement.allocation)
+      .part(static_cast<std::uint64_t>(placement.offset) * kWord,
+            static_cast<std::uint64_t>(placement.size) * kWord);
 }
 
 runtime::Slice Executable::range_part(Range range, const RangePart& part) const {
@@ -114,8 +120,7 @@ runtime::Slice Executable::memory_of(ValueId view) const {
     case ValueKind::activation: {
       const Placement& placement = plan_.placement(id);
       if (placement.offset < 0) throw std::invalid_argument(value.name + " has no memory");
-      return activations_.part(static_cast<std::uint64_t>(placement.offset) * kWord,
-                               static_cast<std::uint64_t>(placement.size) * kWord);
+      return placed(placement);
     }
     default:
       return parameter_slice(value);

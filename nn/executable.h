@@ -36,6 +36,7 @@ class Executable {
 
  private:
   runtime::Slice slice_of(const PlannedBinding& binding, const PlannedOperation& operation) const;
+  runtime::Slice placed(const Placement& placement) const;
   runtime::Slice range_slice(Range range) const;
   runtime::Slice range_part(Range range, const RangePart& part) const;
   runtime::Slice parameter_slice(const Value& value) const;
@@ -48,7 +49,7 @@ class Executable {
   ParameterLayout layout_;
   Plan plan_;
   runtime::Arena arena_;
-  runtime::Slice activations_;
+  std::vector<runtime::Slice> activations_;  // of the plan's allocations
   std::map<ValueId, runtime::Slice> externals_;
   runtime::CommandGraph commands_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "nn/operation.h"
 #include "runtime/error.h"
@@ -21,30 +22,49 @@ bool overlap_in_time(const Block& a, const Block& b) {
   return a.first <= b.last && b.first <= a.last;
 }
 
+// The first offset from this one on at which a block lies in one allocation.
+std::int64_t in_one_allocation(std::int64_t offset, std::int64_t size, std::int64_t allocation) {
+  const bool crosses = offset / allocation != (offset + size - 1) / allocation;
+  return crosses ? round_up(offset, allocation) : offset;
+}
+
 // Largest blocks first, each at the lowest offset where it collides with no block of its time
 // (greedy by size; Pisarchyk & Lee 2020, "Efficient memory management for deep neural net
-// inference").
-std::int64_t place_blocks(std::vector<Block>& blocks) {
+// inference"). Allocations of `allocation` elements lie one behind the other.
+void place_blocks(std::vector<Block>& blocks, std::int64_t allocation) {
   std::stable_sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
     return a.placement->size > b.placement->size;
   });
-  std::int64_t arena = 0;
   std::vector<const Block*> placed;  // by offset
   for (const Block& block : blocks) {
+    const std::int64_t size = block.placement->size;
     std::int64_t offset = 0;
     for (const Block* other : placed) {
       if (!overlap_in_time(block, *other)) continue;
-      if (offset + block.placement->size <= other->placement->offset) break;
+      if (offset + size <= other->placement->offset) break;
       offset = std::max(offset, other->placement->offset + other->placement->size);
+      offset = in_one_allocation(offset, size, allocation);
     }
     block.placement->offset = offset;
-    arena = std::max(arena, offset + block.placement->size);
     const auto position =
         std::upper_bound(placed.begin(), placed.end(), offset,
                          [](std::int64_t o, const Block* b) { return o < b->placement->offset; });
     placed.insert(position, &block);
   }
-  return arena;
+}
+
+// From offsets over all allocations to those within one; returns how much of each is used.
+std::vector<std::int64_t> divide_into_allocations(const std::vector<Block>& blocks,
+                                                  std::int64_t allocation) {
+  std::vector<std::int64_t> sizes;
+  for (const Block& block : blocks) {
+    Placement& place = *block.placement;
+    place.allocation = static_cast<std::size_t>(place.offset / allocation);
+    place.offset %= allocation;
+    if (sizes.size() <= place.allocation) sizes.resize(place.allocation + 1, 0);
+    sizes[place.allocation] = std::max(sizes[place.allocation], place.offset + place.size);
+  }
+  return sizes;
 }
 
 std::int64_t largest_live_sum(const std::vector<Block>& blocks, std::size_t operations) {
@@ -62,12 +82,13 @@ std::int64_t largest_live_sum(const std::vector<Block>& blocks, std::size_t oper
 void check_range(const runtime::DeviceProfile& device, const std::string& subject,
                  std::int64_t elements, const PlanOptions& options) {
   const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * 4;
-  if (bytes <= device.max_storage_range) return;
+  const std::uint64_t most = std::min(device.max_storage_range, device.max_allocation);
+  if (bytes <= most) return;
   throw Error(fmt::format(
       "{} for a batch of {} and {} replica(s) needs {:.1f} MiB in one buffer range, but {} allows "
       "{:.1f} MiB; use a smaller batch size or fewer replicas",
       subject, options.batch, options.replicas, static_cast<double>(bytes) / 0x1p20, device.name,
-      static_cast<double>(device.max_storage_range) / 0x1p20));
+      static_cast<double>(most) / 0x1p20));
 }
 
 }  // namespace
@@ -95,7 +116,7 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
     }
     operations_.push_back(std::move(planned));
   }
-  place(graph, layouts);
+  place(graph, layouts, std::min(device.max_allocation, own_device.max_allocation));
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (values_[id].offset < 0) continue;
     const Value& value = graph.value(id);
@@ -117,7 +138,7 @@ std::vector<bool> Plan::used_values(const Graph& graph) const {
   return used;
 }
 
-void Plan::place(const Graph& graph, const Lowering& layouts) {
+void Plan::place(const Graph& graph, const Lowering& layouts, std::uint64_t max_allocation) {
   const auto& operations = graph.operations();
   const std::vector<bool> used = used_values(graph);
   std::vector<Block> blocks;
@@ -144,9 +165,18 @@ void Plan::place(const Graph& graph, const Lowering& layouts) {
     for (ValueId id : operations[i]->outputs()) touch(id);
     for (Placement& scratch : operations_[i].scratches) blocks.push_back({&scratch, i, i});
   }
-  arena_size_ = place_blocks(blocks);
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;  // bytes: more than any device has
+  const std::int64_t units =
+      static_cast<std::int64_t>(std::min(max_allocation, kMost)) / (kAlignmentElements * 4);
+  const std::int64_t allocation = std::max<std::int64_t>(units, 1) * kAlignmentElements;
+  place_blocks(blocks, allocation);
+  allocations_ = divide_into_allocations(blocks, allocation);
   for (ValueId id = 0; id < graph.value_count(); ++id) values_[id] = values_[graph.root(id)];
   lower_bound_ = largest_live_sum(blocks, operations.size());
+}
+
+std::int64_t Plan::arena_size() const {
+  return std::accumulate(allocations_.begin(), allocations_.end(), std::int64_t{0});
 }
 
 void Plan::add_question(VariantQuestion question) {

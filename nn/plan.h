@@ -1,8 +1,9 @@
 // The static plan of a graph for one batch size: every activation that a dispatch reads or writes a
-// slice of one arena, placed by liveness; every operation its dispatches. Pure computation, no
+// slice of an arena, placed by liveness; every operation its dispatches. Pure computation, no
 // device memory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,6 +29,7 @@ struct PlanOptions {
 struct Placement {
   std::int64_t offset = -1;  // -1: not in the arena, or no dispatch wants it
   std::int64_t size = 0;
+  std::size_t allocation = 0;  // of the arena, which holds it whole
 };
 
 struct PlannedOperation {
@@ -38,15 +40,17 @@ struct PlannedOperation {
 
 class Plan {
  public:
-  // Throws Error when a value or an operation's scratch memory needs a larger storage range than
-  // the device has; the message names it and the batch size.
+  // Throws Error when a value or an operation's scratch memory needs a larger storage range or
+  // allocation than the device has; the message names it and the batch size.
   Plan(const Graph& graph, const ParameterLayout& parameters, const runtime::DeviceProfile& device,
        const PlanOptions& options);
 
   const PlanOptions& options() const { return options_; }
   const std::vector<PlannedOperation>& operations() const { return operations_; }
   const Placement& placement(ValueId id) const { return values_.at(id); }
-  std::int64_t arena_size() const { return arena_size_; }    // elements
+  // Elements of each allocation of the arena, of which a small one has one.
+  std::span<const std::int64_t> allocations() const { return allocations_; }
+  std::int64_t arena_size() const;                           // elements
   std::int64_t lower_bound() const { return lower_bound_; }  // largest sum of live values
   std::size_t dispatch_count() const;
   // What the operations asked, each question once.
@@ -54,14 +58,14 @@ class Plan {
 
  private:
   std::vector<bool> used_values(const Graph& graph) const;
-  void place(const Graph& graph, const Lowering& layouts);
+  void place(const Graph& graph, const Lowering& layouts, std::uint64_t max_allocation);
   void add_question(VariantQuestion question);
 
   PlanOptions options_;
   std::vector<PlannedOperation> operations_;
   std::vector<VariantQuestion> questions_;
   std::vector<Placement> values_;
-  std::int64_t arena_size_ = 0;
+  std::vector<std::int64_t> allocations_;
   std::int64_t lower_bound_ = 0;
 };
 

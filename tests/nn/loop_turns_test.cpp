@@ -39,7 +39,7 @@ runtime::DeviceProfile profile(std::uint32_t max_loop_turns) {
   result.max_workgroup_invocations = 1024;
   result.max_workgroup_size = {1024, 1024, 1024};
   result.max_workgroup_count = {65535, 65535, 65535};
-  result.max_storage_range = std::uint64_t{1} << 31;
+  result.max_storage_range = result.max_allocation = std::uint64_t{1} << 31;
   result.max_texel_elements = std::uint64_t{1} << 31;
   result.texel_alignment = 16;
   result.max_loop_turns = max_loop_turns;

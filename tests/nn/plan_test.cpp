@@ -4,6 +4,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 #include "nn/fusion.h"
 #include "nn/operation.h"
 #include "runtime/error.h"
@@ -20,6 +24,7 @@ runtime::DeviceProfile profile(runtime::DeviceKind kind = runtime::DeviceKind::c
   result.kind = kind;
   result.max_workgroup_count = {65535, 65535, 65535};
   result.max_storage_range = std::uint64_t{128} << 20;
+  result.max_allocation = std::uint64_t{1} << 40;
   return result;
 }
 
@@ -75,20 +80,23 @@ std::vector<Block> blocks_of(const Graph& graph, const Plan& plan) {
 
 void expect_sound(const Graph& graph, const Plan& plan) {
   const std::vector<Block> blocks = blocks_of(graph, plan);
-  std::int64_t end = 0;
+  std::vector<std::int64_t> ends(plan.allocations().size(), 0);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const Placement& a = blocks[i].placement;
     EXPECT_GE(a.offset, 0) << blocks[i].name;
     EXPECT_EQ(a.offset % kAlignmentElements, 0) << blocks[i].name;
+    std::int64_t& end = ends.at(a.allocation);
     end = std::max(end, a.offset + a.size);
     for (std::size_t j = 0; j < i; ++j) {
       const Placement& b = blocks[j].placement;
       const bool same_time = blocks[i].first <= blocks[j].last && blocks[j].first <= blocks[i].last;
-      const bool same_place = a.offset < b.offset + b.size && b.offset < a.offset + a.size;
+      const bool same_place = a.allocation == b.allocation && a.offset < b.offset + b.size &&
+                              b.offset < a.offset + a.size;
       EXPECT_FALSE(same_time && same_place) << blocks[i].name << " and " << blocks[j].name;
     }
   }
-  EXPECT_EQ(plan.arena_size(), end);
+  EXPECT_TRUE(std::ranges::equal(plan.allocations(), ends));
+  EXPECT_EQ(plan.arena_size(), std::accumulate(ends.begin(), ends.end(), std::int64_t{0}));
   std::int64_t bound = 0;
   for (std::size_t i = 0; i < graph.operations().size(); ++i) {
     std::int64_t live = 0;
@@ -141,6 +149,34 @@ TEST(Plan, TypicalNetworksWasteLittle) {
       }
     }
   }
+}
+
+// Values that fit one by one lie in as many allocations as it takes, each whole in one.
+TEST(Plan, LargePlansHaveSeveralAllocations) {
+  PhiloxRng rng(32);
+  std::size_t most = 0;
+  for (int trial = 0; trial < 20; ++trial) {
+    Network network(1 + rng.below(100), random_layers(rng, 10));
+    const PlanOptions options = {
+        .batch = 2 + rng.below(700), .replicas = 1 + rng.below(4), .keep_all = trial % 2 == 0};
+    const ParameterLayout layout(network.parameters);
+    runtime::DeviceProfile device = profile();
+    const Plan whole(network.graph, layout, device, options);
+    EXPECT_LE(whole.allocations().size(), 1u);
+    std::int64_t largest = 0;
+    for (const Block& block : blocks_of(network.graph, whole)) {
+      largest = std::max(largest, block.placement.size);
+    }
+    // Whatever lies beyond the last whole unit is of no use.
+    device.max_allocation = static_cast<std::uint64_t>(largest) * 4 + 252;
+    const Plan divided(network.graph, layout, device, options);
+    expect_sound(network.graph, divided);
+    most = std::max(most, divided.allocations().size());
+    for (const std::int64_t size : divided.allocations()) EXPECT_LE(size, largest);
+    device.max_allocation -= 256;
+    EXPECT_THROW(Plan(network.graph, layout, device, options), Error);
+  }
+  EXPECT_GT(most, 3u);
 }
 
 // Memory that is free again is used again: a deep network takes much less than its values.
@@ -213,6 +249,20 @@ TEST(Plan, RefusesValuesBeyondTheStorageRange) {
             "1.relu of shape [batch, 2048] for a batch of 8192 and 3 replica(s) needs 192.0 MiB in "
             "one buffer range, but Test GPU allows 128.0 MiB; use a smaller batch size or fewer "
             "replicas");
+}
+
+TEST(Plan, RefusesMoreWorkgroupsThanTheDeviceRuns) {
+  Network network(784, mlp({}));
+  runtime::DeviceProfile device = profile();
+  device.max_workgroup_count[2] = 5;
+  EXPECT_EQ(refusal(network, device, {.batch = 64, .replicas = 5}), "");
+  const std::string error = refusal(network, device, {.batch = 64, .replicas = 6});
+  EXPECT_EQ(error.find("0 gemm nt: a batch of 64 and 6 replica(s) take "), 0u) << error;
+  EXPECT_NE(error.find(" x 6 workgroups of its kernel gemm_"), std::string::npos) << error;
+  EXPECT_NE(error.find(", but Test GPU runs at most 65535 x 65535 x 5 at once; use fewer replicas "
+                       "or a smaller batch size"),
+            std::string::npos)
+      << error;
 }
 
 TEST(Plan, RefusesScratchMemoryBeyondTheStorageRange) {
