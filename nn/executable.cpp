@@ -24,6 +24,7 @@ Executable::Executable(runtime::Device& device, const Graph& graph, ParameterSto
       arena_(device, "activations"),
       externals_(externals),
       commands_(device, profile) {
+  plan_.check_workgroups(device.profile());
   for (const std::int64_t size : plan_.allocations()) {
     activations_.push_back(arena_.allocate(static_cast<std::uint64_t>(size) * kWord,
                                            fmt::format("activations {}", activations_.size())));

@@ -81,19 +81,6 @@ std::array<std::uint32_t, 3> Lowering::groups_for(std::int64_t items,
   return {static_cast<std::uint32_t>(divide_up(groups, rows)), static_cast<std::uint32_t>(rows), 1};
 }
 
-void Lowering::check_groups(const PlannedDispatch& dispatch) const {
-  for (std::size_t axis = 0; axis < dispatch.groups.size(); ++axis) {
-    if (dispatch.groups[axis] <= device_->max_workgroup_count[axis]) continue;
-    throw Error(fmt::format(
-        "{}: a batch of {} and {} replica(s) take {} x {} x {} workgroups of its kernel "
-        "{}, but {} runs at most {} x {} x {} at once; use fewer replicas or a smaller "
-        "batch size",
-        dispatch.label, batch_, replicas_, dispatch.groups[0], dispatch.groups[1],
-        dispatch.groups[2], dispatch.shader, device_->name, device_->max_workgroup_count[0],
-        device_->max_workgroup_count[1], device_->max_workgroup_count[2]));
-  }
-}
-
 void Lowering::dispatch(PlannedDispatch dispatch) {
   if (!within_loop_limit(dispatch.turns, *device_)) {
     throw Error(
@@ -103,7 +90,6 @@ void Lowering::dispatch(PlannedDispatch dispatch) {
                     device_->max_loop_turns, dispatch.for_fewer_turns));
   }
   dispatch.groups[2] *= replicas_;
-  check_groups(dispatch);
   dispatch.flops *= replicas_;
   dispatch.bytes *= replicas_;
   dispatches_.push_back(std::move(dispatch));

@@ -100,8 +100,7 @@ class Lowering {
   // would pass the device's limit. Shaders recover the index with group_index() of common.glsl.
   std::array<std::uint32_t, 3> groups_for(std::int64_t items, std::int64_t per_group) const;
 
-  // For each replica. Throws Error where the device runs fewer workgroups at once, or would end a
-  // loop of it before its work is done.
+  // For each replica. Throws Error where the device would end a loop of it before its work is done.
   void dispatch(PlannedDispatch dispatch);
 
   // Which of a question's candidates does the work: the tuned one, else the first. The question is
@@ -114,7 +113,6 @@ class Lowering {
 
  private:
   PlannedBinding bind(ValueId id, runtime::Access access) const;
-  void check_groups(const PlannedDispatch& dispatch) const;
 
   const Graph* graph_;
   const ParameterLayout* parameters_;

@@ -79,16 +79,27 @@ std::int64_t largest_live_sum(const std::vector<Block>& blocks, std::size_t oper
   return largest;
 }
 
-void check_range(const runtime::DeviceProfile& device, const std::string& subject,
-                 std::int64_t elements, const PlanOptions& options) {
+// What one value or scratch memory may take.
+struct MemoryLimit {
+  std::uint64_t bytes;
+  const char* what;
+};
+
+MemoryLimit memory_limit(const runtime::DeviceProfile& planned, const runtime::DeviceProfile& own) {
+  const std::uint64_t allocation = std::min(planned.max_allocation, own.max_allocation);
+  if (allocation < planned.max_storage_range) return {allocation, "allocation"};
+  return {planned.max_storage_range, "buffer range"};
+}
+
+void check_size(const MemoryLimit& limit, const std::string& device, const std::string& subject,
+                std::int64_t elements, const PlanOptions& options) {
   const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * 4;
-  const std::uint64_t most = std::min(device.max_storage_range, device.max_allocation);
-  if (bytes <= most) return;
+  if (bytes <= limit.bytes) return;
   throw Error(fmt::format(
-      "{} for a batch of {} and {} replica(s) needs {:.1f} MiB in one buffer range, but {} allows "
-      "{:.1f} MiB; use a smaller batch size or fewer replicas",
-      subject, options.batch, options.replicas, static_cast<double>(bytes) / 0x1p20, device.name,
-      static_cast<double>(most) / 0x1p20));
+      "{} for a batch of {} and {} replica(s) needs {:.1f} MiB in one {}, but {} allows {:.1f} "
+      "MiB; use a smaller batch size or fewer replicas",
+      subject, options.batch, options.replicas, static_cast<double>(bytes) / 0x1p20, limit.what,
+      device, static_cast<double>(limit.bytes) / 0x1p20));
 }
 
 }  // namespace
@@ -97,6 +108,7 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
            const runtime::DeviceProfile& own_device, const PlanOptions& options)
     : options_(options), values_(graph.value_count()) {
   const runtime::DeviceProfile& device = options.plan_for ? *options.plan_for : own_device;
+  const MemoryLimit limit = memory_limit(device, own_device);
   Lowering layouts(graph, parameters, device, options.batch, options.replicas);
   for (const auto& operation : graph.operations()) {
     Lowering lowering(graph, parameters, device, options.batch, options.replicas,
@@ -110,9 +122,9 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
     planned.dispatches = lowering.take_dispatches();
     for (std::int64_t size : lowering.take_scratches()) {
       planned.scratches.push_back({-1, size * options.replicas});
-      check_range(device,
-                  fmt::format("scratch memory of {} {}", operation->label, operation->kind()),
-                  planned.scratches.back().size, options);
+      check_size(limit, device.name,
+                 fmt::format("scratch memory of {} {}", operation->label, operation->kind()),
+                 planned.scratches.back().size, options);
     }
     operations_.push_back(std::move(planned));
   }
@@ -120,8 +132,9 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (values_[id].offset < 0) continue;
     const Value& value = graph.value(id);
-    check_range(device, fmt::format("{} of shape {}", value.name, to_string(value.shape)),
-                values_[id].size, options);
+    check_size(limit, device.name,
+               fmt::format("{} of shape {}", value.name, to_string(value.shape)), values_[id].size,
+               options);
   }
 }
 
@@ -173,6 +186,21 @@ void Plan::place(const Graph& graph, const Lowering& layouts, std::uint64_t max_
   allocations_ = divide_into_allocations(blocks, allocation);
   for (ValueId id = 0; id < graph.value_count(); ++id) values_[id] = values_[graph.root(id)];
   lower_bound_ = largest_live_sum(blocks, operations.size());
+}
+
+void Plan::check_workgroups(const runtime::DeviceProfile& device) const {
+  const auto& most = device.max_workgroup_count;
+  for (const PlannedOperation& operation : operations_) {
+    for (const PlannedDispatch& d : operation.dispatches) {
+      if (d.groups[0] <= most[0] && d.groups[1] <= most[1] && d.groups[2] <= most[2]) continue;
+      throw Error(fmt::format(
+          "{}: a batch of {} and {} replica(s) take {} x {} x {} workgroups of its kernel {}, but "
+          "{} runs at most {} x {} x {} in one dispatch; use fewer replicas or a smaller batch "
+          "size",
+          d.label, options_.batch, options_.replicas, d.groups[0], d.groups[1], d.groups[2],
+          d.shader, device.name, most[0], most[1], most[2]));
+    }
+  }
 }
 
 std::int64_t Plan::arena_size() const {

@@ -45,6 +45,10 @@ class Plan {
   Plan(const Graph& graph, const ParameterLayout& parameters, const runtime::DeviceProfile& device,
        const PlanOptions& options);
 
+  // Throws Error when a dispatch has more workgroups than the device runs in one: replicas share z.
+  // Apart from planning, as a tuner plans with kernels that it then replaces.
+  void check_workgroups(const runtime::DeviceProfile& device) const;
+
   const PlanOptions& options() const { return options_; }
   const std::vector<PlannedOperation>& operations() const { return operations_; }
   const Placement& placement(ValueId id) const { return values_.at(id); }

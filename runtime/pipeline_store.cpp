@@ -14,7 +14,7 @@ namespace {
 
 struct FileHeader {
   std::array<char, 8> magic{'V', 'K', 'T', 'P', 'I', 'P', 'E', '\n'};
-  std::uint32_t version = 1;
+  std::uint32_t version = 2;  // 1: of shaders with specialization constants
   std::uint32_t header_size = sizeof(FileHeader);
   std::uint64_t length = 0;    // of the driver's data, in bytes
   std::uint64_t checksum = 0;  // hash64 of owner and data

@@ -7,40 +7,6 @@ namespace {
 
 using namespace spirv;
 
-enum Operation : std::uint32_t {
-  kCompositeExtract = 81,
-  kNegate = 126,
-  kAdd = 128,
-  kSubtract = 130,
-  kMultiply = 132,
-  kDivideUnsigned = 134,
-  kDivideSigned = 135,
-  kModulo = 137,
-  kLogicalEqual = 164,
-  kLogicalNotEqual = 165,
-  kLogicalOr = 166,
-  kLogicalAnd = 167,
-  kLogicalNot = 168,
-  kSelect = 169,
-  kEqual = 170,
-  kNotEqual = 171,
-  kGreaterUnsigned = 172,
-  kGreaterSigned = 173,
-  kNotLessUnsigned = 174,
-  kNotLessSigned = 175,
-  kLessUnsigned = 176,
-  kLessSigned = 177,
-  kNotGreaterUnsigned = 178,
-  kNotGreaterSigned = 179,
-  kShiftRight = 194,
-  kShiftRightSigned = 195,
-  kShiftLeft = 196,
-  kOr = 197,
-  kXor = 198,
-  kAnd = 199,
-  kNot = 200,
-};
-
 std::optional<std::uint32_t> unary(std::uint32_t operation, std::uint32_t a) {
   switch (operation) {
     case kNegate:

@@ -15,23 +15,6 @@ namespace {
 
 using namespace spirv;
 
-enum Instruction : std::uint32_t {
-  kExecutionMode = 16,
-  kCapability = 17,
-  kFunctionCall = 57,
-  kVariable = 59,
-  kLoad = 61,
-  kStore = 62,
-  kCopyMemory = 63,
-  kAccessChain = 65,
-  kInBoundsAccessChain = 66,
-  kArrayLength = 68,
-  kCopyObject = 83,
-  kAtomicLoad = 227,
-  kAtomicStore = 228,
-  kAtomicExchange = 229,
-  kAtomicXor = 242,  // the last one that returns a value
-};
 constexpr std::uint32_t kModeLocalSize = 17;
 // GroupNonUniform, ...Vote, Arithmetic, Ballot, Shuffle, ShuffleRelative, Clustered and Quad: in
 // the order of the bits of VkSubgroupFeatureFlagBits.

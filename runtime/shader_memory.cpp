@@ -2,21 +2,13 @@
 
 #include <algorithm>
 
+#include "runtime/spirv.h"
+
 namespace vktrain::runtime {
 namespace {
 
-enum Opcode : std::uint32_t {
-  kTypeBool = 20,
-  kTypeInt = 21,
-  kTypeFloat = 22,
-  kTypeVector = 23,
-  kTypeMatrix = 24,
-  kTypeArray = 28,
-  kTypeStruct = 30,
-  kTypePointer = 32,
-  kVariable = 59,
-  kMemberDecorate = 72,
-};
+using namespace spirv;
+
 constexpr std::uint32_t kStorageWorkgroup = 4;
 constexpr std::uint32_t kStoragePushConstant = 9;
 constexpr std::uint32_t kDecorationOffset = 35;
@@ -40,7 +32,7 @@ std::uint64_t member_key(std::uint32_t structure, std::uint64_t member) {
 
 void ShaderMemory::read(std::span<const std::uint32_t> words, const ShaderConstants& constants) {
   const std::size_t count = words.size();
-  switch (words[0] & 0xffff) {
+  switch (opcode(words)) {
     case kMemberDecorate:
       if (count == 5 && words[3] == kDecorationOffset) {
         offsets_[member_key(words[1], words[2])] = words[4];
@@ -65,7 +57,7 @@ void ShaderMemory::read_type(std::span<const std::uint32_t> words,
   const auto define = [&](std::optional<Type> type) {
     if (type) types_[words[1]] = *type;
   };
-  switch (words[0] & 0xffff) {
+  switch (opcode(words)) {
     case kTypeBool:  // counts as an integer of 32 bits
       define(Type{4, 4});
       break;

@@ -11,9 +11,9 @@
 namespace vktrain::runtime {
 
 // `constants[i]` is the value of specialization constant id i; ids beyond keep their defaults. What
-// is computed from them becomes a constant, too, except by operations that ShaderConstants does not
-// know, and constants of 64 bits stay as they are. A module that is not well-formed is returned as
-// it is.
+// is computed from them becomes a constant, too. Left as they are, with their defaults: numbers of
+// other than 32 bits, results of operations that ShaderConstants does not know, and what is made
+// from either. A module that is not well-formed is returned as it is.
 std::vector<std::uint32_t> specialized_shader(std::span<const std::uint32_t> code,
                                               std::span<const std::uint32_t> constants);
 

@@ -99,12 +99,15 @@ CatalogueCase optimizer_case(const OptimizerConfig& config, std::string_view wha
   return c;
 }
 
-enum class Merged { weights, all, all_gathered };
+// What the product updates: the weights, or their bias, too; of all parameters or beside others.
+enum class Merged { weights, beside_others, all, all_gathered };
 
 std::string to_string(Merged merged) {
   switch (merged) {
     case Merged::weights:
       return "weight gradient and update";
+    case Merged::beside_others:
+      return "weight gradient and update with bias, beside other parameters";
     case Merged::all:
       return "weight gradient and update with bias";
     case Merged::all_gathered:
@@ -132,6 +135,8 @@ void add_weight_gradient(Graph& graph, const StepInputs& step, Merged merged) {
   GemmEpilogue epilogue;
   epilogue.column_sum = graph.gradient_slot(bias);
   graph.add(std::make_unique<Gemm>(GemmForm::tn, dy, x, graph.gradient_slot(weight), epilogue));
+  if (merged == Merged::weights) graph.keep(epilogue.column_sum);
+  if (merged == Merged::beside_others) declare_parameters(graph);
 }
 
 // Small integers, as Adam's first step amplifies a rounding that makes a gradient of 0.
@@ -151,15 +156,13 @@ std::optional<Words> integer_words(const Value& value, std::size_t count, Philox
 }
 
 // The update of a layer's weights by the product that makes their gradient, where the device has
-// kernels for it, and of its bias, for want of other parameters.
+// kernels for it, and of its bias but where that gradient is kept.
 CatalogueCase merged_update_case(const OptimizerConfig& config, Merged merged,
                                  const runtime::DeviceProfile& device, std::uint64_t seed) {
   const std::string what = fmt::format("{}, [{}, {}]", to_string(merged), kOutputs, kInputs);
-  CatalogueCase c =
-      optimizer_case(config, what, seed, [merged](Graph& graph, const StepInputs& step) {
-        add_weight_gradient(graph, step, merged);
-        if (merged == Merged::weights) declare_parameters(graph);
-      });
+  CatalogueCase c = optimizer_case(
+      config, what, seed,
+      [merged](Graph& graph, const StepInputs& step) { add_weight_gradient(graph, step, merged); });
   // The bias gradient is not made where the product updates the bias.
   if (merged != Merged::weights) {
     c.operation.ignore = [](const Value& v) { return v.kind == ValueKind::gradient; };
@@ -184,7 +187,8 @@ void add_merged_updates(Cases& all, const runtime::DeviceProfile& device, std::u
   using enum OptimizerKind;
   for (const OptimizerKind kind : {sgd, adam, rmsprop, adagrad}) {
     const OptimizerConfig config = optimizer(kind, OptimizerDefinition::pytorch, 0.02);
-    for (const Merged merged : {Merged::weights, Merged::all, Merged::all_gathered}) {
+    for (const Merged merged :
+         {Merged::weights, Merged::beside_others, Merged::all, Merged::all_gathered}) {
       all.push_back(merged_update_case(config, merged, device, seed));
     }
   }

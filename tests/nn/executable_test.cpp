@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "nn/fusion.h"
+#include "runtime/error.h"
 #include "tests/nn/small_network.h"
 #include "tests/support/device_fixture.h"
 
@@ -46,6 +48,22 @@ TEST_F(ExecutableTest, SeveralAllocationsGiveWhatOneGives) {
   EXPECT_GT(plan.allocations().size(), 1u);
   EXPECT_EQ(run_on_device(device(), network, inputs, several),
             run_on_device(device(), network, inputs, one));
+}
+
+// Before anything is recorded.
+TEST_F(ExecutableTest, RefusesMoreReplicasThanTheDeviceRuns) {
+  const std::uint32_t most = device().profile().max_workgroup_count[2];
+  if (most > 100'000) GTEST_SKIP() << "the device runs " << most << " workgroups along z";
+  Network network(2, {NetworkLayer::linear(2)});
+  ParameterStorage storage(device(), network.parameters, most + 1, 0);
+  try {
+    const Executable executable(device(), network.graph, storage,
+                                {.batch = 1, .replicas = most + 1});
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("use fewer replicas"), std::string::npos)
+        << error.what();
+  }
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ TEST_F(OptimizerFusionTrainingTest, ChangesNoWeightOfSmallLayers) {
                     .merged = 3});
 }
 
-// The optimizer keeps the normalisation's parameters, the biases and the last layer.
+// The optimizer keeps the normalisation's parameters and the last layer.
 TEST_F(OptimizerFusionTrainingTest, ChangesNoWeightBesideANormalisation) {
   Case c = {.layers = three_layers(), .merged = 2, .optimizer = true};
   c.layers[1] = NetworkLayer::batch_norm();

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "nn/fusion.h"
@@ -251,16 +254,42 @@ TEST(Plan, RefusesValuesBeyondTheStorageRange) {
             "replicas");
 }
 
+TEST(Plan, NamesTheSmallerOfRangeAndAllocation) {
+  Network network(784, mlp({2048}));
+  fuse(network.graph);
+  runtime::DeviceProfile device = profile();
+  device.max_allocation = std::uint64_t{100} << 20;
+  const std::string expected =
+      "1.relu of shape [batch, 2048] for a batch of 8192 and 2 replica(s) needs 128.0 MiB in one "
+      "allocation, but Test GPU allows 100.0 MiB; use a smaller batch size or fewer replicas";
+  EXPECT_EQ(refusal(network, device, {.batch = 8192, .replicas = 2}), expected);
+  // The memory is this device's, whatever it plans for.
+  const PlanOptions options = {.batch = 8192, .replicas = 2, .plan_for = profile()};
+  EXPECT_EQ(refusal(network, device, options), expected);
+}
+
 TEST(Plan, RefusesMoreWorkgroupsThanTheDeviceRuns) {
   Network network(784, mlp({}));
-  runtime::DeviceProfile device = profile();
-  device.max_workgroup_count[2] = 5;
-  EXPECT_EQ(refusal(network, device, {.batch = 64, .replicas = 5}), "");
-  const std::string error = refusal(network, device, {.batch = 64, .replicas = 6});
+  const Plan plan(network.graph, ParameterLayout(network.parameters), profile(),
+                  {.batch = 64, .replicas = 6});
+  const auto refusal_of = [&plan](std::array<std::uint32_t, 3> most) -> std::string {
+    runtime::DeviceProfile device = profile();
+    device.max_workgroup_count = most;
+    try {
+      plan.check_workgroups(device);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal_of({65535, 65535, 6}), "");
+  EXPECT_NE(refusal_of({65535, 0, 6}), "");
+  EXPECT_NE(refusal_of({0, 65535, 6}), "");
+  const std::string error = refusal_of({65535, 65535, 5});
   EXPECT_EQ(error.find("0 gemm nt: a batch of 64 and 6 replica(s) take "), 0u) << error;
   EXPECT_NE(error.find(" x 6 workgroups of its kernel gemm_"), std::string::npos) << error;
-  EXPECT_NE(error.find(", but Test GPU runs at most 65535 x 65535 x 5 at once; use fewer replicas "
-                       "or a smaller batch size"),
+  EXPECT_NE(error.find(", but Test GPU runs at most 65535 x 65535 x 5 in one dispatch; use fewer "
+                       "replicas or a smaller batch size"),
             std::string::npos)
       << error;
 }

@@ -111,39 +111,54 @@ TEST(ShaderSpecialization, MakesBooleansNumbersCompositesAndComputedOnes) {
                                           {word(5, 44), 3, 15, 12, 13}})));
 }
 
-// A constant of 64 bits, an unknown operation and the composites of both; what is decorated
-// otherwise.
+// Constants of 64 and 16 bits, an unknown operation, one of 16 bits and the composites of them;
+// what is decorated otherwise.
 TEST(ShaderSpecialization, LeavesWhatItDoesNotKnow) {
   const Words code = module_of({{word(4, 71), 10, 1, 0},
+                                {word(4, 71), 20, 1, 1},
                                 {word(4, 71), 12, 30, 3},
                                 kTypes,
                                 {word(4, 21), 4, 64, 0},
                                 {word(4, 23), 5, 4, 2},
+                                {word(4, 21), 6, 16, 0},
                                 {word(5, 50), 4, 10, 5, 0},
                                 {word(5, 51), 5, 11, 10, 10},
                                 {word(5, 52), 2, 12, 113, 10},  // narrowed
                                 {word(5, 51), 3, 13, 12, 12},
-                                {word(5, 51), 3, 14, 13, 12}});
-  EXPECT_THAT(specialized_shader(code, Words{3}), ElementsAreArray(code));
+                                {word(5, 51), 3, 14, 13, 12},
+                                {word(4, 50), 6, 20, 0},
+                                {word(6, 52), 6, 21, 130, 20, 20}});
+  EXPECT_THAT(specialized_shader(code, Words{3, 3}), ElementsAreArray(code));
 }
 
-// Also where a driver would be given them.
 TEST(ShaderSpecialization, ReturnsMalformedModulesAsTheyAre) {
   EXPECT_TRUE(specialized_shader({}, {}).empty());
+  const auto whole = test_shader("shared_array");
+  Words words(whole.begin(), whole.end());
+  words[5] = 0;  // an instruction of no words
+  EXPECT_THAT(specialized_shader(words, Words{64, 3, 31}), ElementsAreArray(words));
+  words[5] = 0xffff0001;  // longer than the module
+  EXPECT_THAT(specialized_shader(words, Words{64, 3, 31}), ElementsAreArray(words));
+  words[5] = whole[5];
+  words[0] = 0;  // no SPIR-V
+  EXPECT_THAT(specialized_shader(words, Words{64, 3, 31}), ElementsAreArray(words));
+}
+
+// Whatever a word is: the result still is instructions up to its end, or the module itself.
+TEST(ShaderSpecialization, OfDamagedModulesAreInstructions) {
   const auto whole = test_shader("shared_array");
   Words words(whole.begin(), whole.end());
   for (std::size_t at = 0; at < words.size(); ++at) {
     const std::uint32_t good = words[at];
     for (const std::uint32_t bad : {0u, ~0u, good ^ 0x10000u}) {
       words[at] = bad;
-      specialized_shader(words, Words{64, 3, 31});
+      const Words code = specialized_shader(words, Words{64, 3, 31});
+      std::size_t end = 5;
+      while (end < code.size() && code[end] >> 16 != 0) end += code[end] >> 16;
+      EXPECT_TRUE(end == code.size() || code == words) << at;
     }
     words[at] = good;
   }
-  words[5] = 0;  // an instruction of no words
-  EXPECT_THAT(specialized_shader(words, Words{64, 3, 31}), ElementsAreArray(words));
-  words[5] = 0xffff0001;  // longer than the module
-  EXPECT_THAT(specialized_shader(words, Words{64, 3, 31}), ElementsAreArray(words));
 }
 
 }  // namespace

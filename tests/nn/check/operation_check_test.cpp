@@ -12,6 +12,7 @@
 #include "nn/check/other_devices.h"
 #include "nn/lowering.h"
 #include "nn/ops/conv2d_variants.h"
+#include "nn/ops/gemm_variants.h"
 #include "runtime/kernel.h"
 #include "runtime/profile_limits.h"
 #include "tests/support/device_fixture.h"
@@ -184,6 +185,24 @@ TEST_F(OperationCheckTest, VariantsOfAFewCasesPass) {
     ASSERT_TRUE(row.error) << row.name();
     EXPECT_LE(row.error->ulp, row.error->limit_ulp) << row.name();
   }
+}
+
+// The catalogue of this device, which may have kernels for them: with and without the bias, and of
+// a batch that is gathered.
+TEST_F(OperationCheckTest, UpdatesByProductsPass) {
+  std::vector<CatalogueCase> some = operation_catalogue(1, device().profile());
+  std::erase_if(some, [](const CatalogueCase& c) {
+    return c.name.find("weight gradient and update") == std::string::npos;
+  });
+  EXPECT_EQ(some.size(), gemm_can_shuffle(device().profile()) ? 16u : 0u);
+  CheckOptions options;
+  options.filter = "gemm update sgd";
+  std::size_t cases = 0;
+  for (const CheckRow& row : check_operations(device(), options, some)) {
+    EXPECT_NE(row.result, CheckResult::fail) << row.name() << ": " << row.why;
+    cases += row.cases;
+  }
+  EXPECT_EQ(cases, some.size() / 4);
 }
 
 // With this seed a long sum of the gradients was past a limit that left partial sums out.

@@ -90,6 +90,26 @@ TEST_F(GatherBatchTraining, BatchesOfMoreThanAProductUpdates) {
   expect_no_change(experiment);
 }
 
+// The product of a first layer of many weights updates these and their bias, an optimizer the rest:
+// beside a normalisation, and with batches that other products split.
+TEST_F(GatherBatchTraining, AgreesWithStoredBatchesWhereTheFirstLayerAloneIsUpdated) {
+  constexpr std::int64_t kLargeSide = 28;
+  train_ = noisy_images(1200, kLargeSide, 3);
+  test_ = noisy_images(kTest, kLargeSide, 4);
+  Experiment experiment = small_experiment(kLargeSide);
+  experiment.data.split.kind = SplitRule::Kind::none;
+  experiment.optimizer = default_optimizer(OptimizerKind::sgd, OptimizerDefinition::pytorch);
+  experiment.optimizer.learning_rate = 0.05;
+  experiment.model.layers[1].out = 32;
+  experiment.training.batch_size = 1100;
+  experiment.training.epochs = 12;
+  expect_no_change(experiment);
+  experiment.training.batch_size = 64;
+  experiment.training.epochs = 1;
+  experiment.model.layers[2] = {.type = LayerType::batch_norm};
+  expect_no_change(experiment);
+}
+
 TEST_F(GatherBatchTraining, TakesLessMemory) {
   const auto bytes = [this](bool gather) {
     TrainerOptions options;
