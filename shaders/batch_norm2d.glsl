@@ -1,10 +1,10 @@
 // The statistics of the four columns of an invocation. Training: the batch's mean as the sum of two
 // floats and 1 / sqrt(var + epsilon); evaluation: the running mean and variance. Include
-// plane_walk.glsl before.
+// plane_walk.glsl and texels.glsl before.
 layout(constant_id = 2) const uint TRAINING = 1;
 
-layout(set = 0, binding = 0, std430) readonly buffer Mean { float mean[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Scale { float scale[]; };
+READ_FLOAT(0, mean)
+READ_FLOAT(1, scale)
 
 struct Normalisation {
     Planes planes;

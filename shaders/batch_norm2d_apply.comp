@@ -3,14 +3,14 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
+#include "texels.glsl"
 #include "batch_norm2d.glsl"
 #include "activation.glsl"
-#include "texels.glsl"
 layout(constant_id = 3) const uint ACTIVATION = 0;
 
 READ_VEC4(2, x)
-layout(set = 0, binding = 3, std430) readonly buffer Weight { float weight[]; };
-layout(set = 0, binding = 4, std430) readonly buffer Bias { float bias[]; };
+READ_FLOAT(3, weight)
+READ_FLOAT(4, bias)
 layout(set = 0, binding = 5, std430) writeonly buffer Y { vec4 y[]; };
 
 layout(push_constant, std430) uniform Push {

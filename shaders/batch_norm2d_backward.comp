@@ -6,14 +6,14 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
-#include "batch_norm2d.glsl"
 #include "texels.glsl"
+#include "batch_norm2d.glsl"
 
 READ_VEC4(2, dy)
 READ_VEC4(3, x)
-layout(set = 0, binding = 4, std430) readonly buffer Weight { float weight[]; };
-layout(set = 0, binding = 5, std430) readonly buffer DWeight { float dweight[]; };
-layout(set = 0, binding = 6, std430) readonly buffer DBias { float dbias[]; };
+READ_FLOAT(4, weight)
+READ_FLOAT(5, dweight)
+READ_FLOAT(6, dbias)
 layout(set = 0, binding = 7, std430) writeonly buffer DX { vec4 dx[]; };
 
 layout(push_constant, std430) uniform Push {

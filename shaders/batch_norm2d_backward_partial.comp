@@ -5,10 +5,11 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
+#include "texels.glsl"
 #include "batch_norm2d.glsl"
 
-layout(set = 0, binding = 2, std430) readonly buffer DY { vec4 dy[]; };
-layout(set = 0, binding = 3, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(2, dy)
+READ_VEC4(3, x)
 layout(set = 0, binding = 4, std430) writeonly buffer BiasParts { vec4 bias_parts[]; };
 layout(set = 0, binding = 5, std430) writeonly buffer WeightParts { vec4 weight_parts[]; };
 
@@ -29,9 +30,9 @@ void main() {
     vec4 sum_dy = vec4(0.0);
     vec4 sum_dy_centred = vec4(0.0);
     for (uint row = begin_row(s); row < end_row(s); ++row) {
-        vec4 d = dy[dy_at + row * s.row_stride];
+        vec4 d = load_dy(dy_at + row * s.row_stride);
         sum_dy += d;
-        sum_dy_centred += d * centre(x[x_at + row * s.row_stride], statistics);
+        sum_dy_centred += d * centre(load_x(x_at + row * s.row_stride), statistics);
     }
     uint part = replica() * p.parts_replica + gl_WorkGroupID.y * s.row_stride + column4();
     bias_parts[part] = sum_dy;

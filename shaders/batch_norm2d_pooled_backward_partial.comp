@@ -5,12 +5,12 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
+#include "texels.glsl"
 #include "batch_norm2d.glsl"
 #include "batch_norm2d_pooled.glsl"
-#include "texels.glsl"
 
 READ_VEC4(3, dy)
-layout(set = 0, binding = 4, std430) readonly buffer Weight { float weight[]; };
+READ_FLOAT(4, weight)
 layout(set = 0, binding = 5, std430) writeonly buffer BiasParts { vec4 bias_parts[]; };
 layout(set = 0, binding = 6, std430) writeonly buffer WeightParts { vec4 weight_parts[]; };
 

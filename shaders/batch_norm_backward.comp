@@ -7,10 +7,11 @@
 #include "common.glsl"
 #include "column_tile.glsl"
 #include "column_reduce.glsl"
+#include "texels.glsl"
 layout(constant_id = 1) const uint TRAINING = 1;
 
-layout(set = 0, binding = 0, std430) readonly buffer DY { vec4 dy[]; };
-layout(set = 0, binding = 1, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(0, dy)
+READ_VEC4(1, x)
 layout(set = 0, binding = 2, std430) readonly buffer Mean { vec4 mean[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Scale { vec4 scale[]; };
 layout(set = 0, binding = 4, std430) readonly buffer Weight { vec4 weight[]; };
@@ -67,9 +68,9 @@ void main() {
     uint x_at = replica() * p.x_replica + column4();
     uint dy_at = replica() * p.dy_replica + column4();
     for (uint row = row_lane(); row < rows; row += row_lanes()) {
-        vec4 d = mask(dy[dy_at + row * p.row_stride]);
+        vec4 d = mask(load_dy(dy_at + row * p.row_stride));
         sum_dy += d;
-        sum_dy_xhat += d * centre(x[x_at + row * p.row_stride], s);
+        sum_dy_xhat += d * centre(load_x(x_at + row * p.row_stride), s);
     }
     sum_row_lanes(sum_dy, sum_dy_xhat);
     sum_dy_xhat *= s.inv_std;
@@ -85,8 +86,8 @@ void main() {
     vec4 factor = weight[replica() * p.weight_replica + column4()] * s.inv_std;
     uint dx_at = replica() * p.dx_replica + column4();
     for (uint row = row_lane(); row < p.rows; row += row_lanes()) {
-        vec4 centred = centre(x[x_at + row * p.row_stride], s);
+        vec4 centred = centre(load_x(x_at + row * p.row_stride), s);
         dx[dx_at + row * p.row_stride] =
-            mask((dy[dy_at + row * p.row_stride] - mean_dy - centred * slope) * factor);
+            mask((load_dy(dy_at + row * p.row_stride) - mean_dy - centred * slope) * factor);
     }
 }

@@ -8,9 +8,10 @@
 #include "column_tile.glsl"
 #include "column_reduce.glsl"
 #include "activation.glsl"
+#include "texels.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
-layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(0, x)
 layout(set = 0, binding = 1, std430) readonly buffer Weight { vec4 weight[]; };
 layout(set = 0, binding = 2, std430) readonly buffer Bias { vec4 bias[]; };
 layout(set = 0, binding = 3, std430) buffer RunningMean { vec4 running_mean[]; };
@@ -38,7 +39,7 @@ layout(push_constant, std430) uniform Push {
 } p;
 
 vec4 load(uint row) {
-    vec4 value = x[replica() * p.x_replica + row * p.row_stride + column4()];
+    vec4 value = load_x(replica() * p.x_replica + row * p.row_stride + column4());
     return mix(vec4(0.0), value, valid_columns(column4(), p.columns));
 }
 

@@ -3,9 +3,10 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
+#include "texels.glsl"
 
 layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Bias { float bias[]; };
+READ_FLOAT(1, bias)
 layout(set = 0, binding = 2, std430) writeonly buffer Y { vec4 y[]; };
 
 layout(push_constant, std430) uniform Push {

@@ -4,9 +4,10 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "plane_walk.glsl"
+#include "texels.glsl"
 
-layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Factors { float factors[]; };
+READ_VEC4(0, x)
+READ_FLOAT(1, factors)
 layout(set = 0, binding = 2, std430) writeonly buffer Y { vec4 y[]; };
 
 layout(push_constant, std430) uniform Push {
@@ -26,6 +27,6 @@ void main() {
         uint at = row * s.row_stride;
         vec4 factor =
             OF_CHANNELS(factors, replica() * p.factors_replica + row * s.channels, channel);
-        y[y_at + at] = mix(vec4(0.0), factor * x[x_at + at], greaterThan(factor, vec4(0.0)));
+        y[y_at + at] = mix(vec4(0.0), factor * load_x(x_at + at), greaterThan(factor, vec4(0.0)));
     }
 }

@@ -28,8 +28,9 @@ uvec4 channels_of_columns(Planes s) {
     return min(columns() / s.plane, uvec4(s.channels - 1));
 }
 
-// What `array`, an array of floats with one entry per channel from `base` on, holds for the columns.
-#define OF_CHANNELS(array, base, channel)                                                         \
-    (WHOLE_VEC4 != 0 ? vec4(array[(base) + (channel).x])                                          \
-                     : vec4(array[(base) + (channel).x], array[(base) + (channel).y],             \
-                            array[(base) + (channel).z], array[(base) + (channel).w]))
+// What `array`, floats with one entry per channel from `base` on that READ_FLOAT (texels.glsl) has
+// declared, holds for the columns.
+#define OF_CHANNELS(array, base, channel)                                                       \
+    (WHOLE_VEC4 != 0 ? vec4(load_##array((base) + (channel).x))                                 \
+                     : vec4(load_##array((base) + (channel).x), load_##array((base) + (channel).y), \
+                            load_##array((base) + (channel).z), load_##array((base) + (channel).w)))

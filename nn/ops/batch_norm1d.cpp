@@ -62,7 +62,7 @@ void lower(const BatchNormTrain& norm, Lowering& l) {
   const auto n = static_cast<double>(layout.rows);
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm", norm.label);
-  d.shader = "batch_norm_forward";
+  d.shader = by_texels(l.device(), "batch_norm_forward");
   d.constants = {column_tile::workgroup(l.device()),
                  static_cast<std::uint32_t>(norm.activation().kind)};
   d.bindings = {l.read(norm.x()),
@@ -123,7 +123,7 @@ void lower(const BatchNormBackward& norm, Lowering& l) {
   const Layout layout = l.layout(norm.x());
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm backward", norm.label);
-  d.shader = "batch_norm_backward";
+  d.shader = by_texels(l.device(), "batch_norm_backward");
   d.constants = {column_tile::workgroup(l.device()), norm.training() ? 1u : 0u};
   d.bindings = {l.read(norm.dy()),       l.read(norm.x()),      l.read(norm.mean()),
                 l.read(norm.scale()),    l.read(norm.weight()), l.write(norm.dx()),

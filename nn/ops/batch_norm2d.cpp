@@ -82,8 +82,8 @@ void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
       plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_apply"),
                        {o.training ? 1u : 0u, static_cast<std::uint32_t>(activation.kind)});
   d.label = fmt::format("{} batch_norm", label);
-  d.bindings = {l.read(o.mean),   l.read(o.scale), l.read(o.x),
-                l.read(o.weight), l.read(o.bias),  l.write(o.y)};
+  d.bindings = {read_floats(l, o.mean),   read_floats(l, o.scale), l.read(o.x),
+                read_floats(l, o.weight), read_floats(l, o.bias),  l.write(o.y)};
   d.push = push_bytes(ApplyPush{normalisation(l, planes, o.mean, o.scale, options),
                                 l.replica_stride(o.weight), l.replica_stride(o.x) / 4,
                                 l.replica_stride(o.y) / 4, activation.alpha});
@@ -96,11 +96,11 @@ void backward_partial(const BatchNormBackward& norm, Lowering& l, const Planes& 
                       const BackwardParts& parts) {
   if (norm.pooled()) return pooled::backward_partial(norm, l, planes, parts);
   const Normalisation n = normalisation(l, planes, norm.mean(), norm.scale(), norm.options());
-  PlannedDispatch d =
-      plane_walk::walk(planes, "batch_norm2d_backward_partial", {norm.training() ? 1u : 0u});
+  PlannedDispatch d = plane_walk::walk(
+      planes, by_texels(l.device(), "batch_norm2d_backward_partial"), {norm.training() ? 1u : 0u});
   d.label = fmt::format("{} batch_norm backward sums", norm.label);
-  d.bindings = {l.read(norm.mean()),
-                l.read(norm.scale()),
+  d.bindings = {read_floats(l, norm.mean()),
+                read_floats(l, norm.scale()),
                 l.read(norm.dy()),
                 l.read(norm.x()),
                 l.scratch_binding(parts.bias, Access::write),
@@ -120,9 +120,14 @@ void input_gradient(const BatchNormBackward& norm, Lowering& l) {
   PlannedDispatch d = plane_walk::walk(planes, by_texels(l.device(), "batch_norm2d_backward"),
                                        {norm.training() ? 1u : 0u});
   d.label = fmt::format("{} batch_norm backward", norm.label);
-  d.bindings = {l.read(norm.mean()),  l.read(norm.scale()),  l.read(norm.dy()),
-                l.read(norm.x()),     l.read(norm.weight()), l.read(norm.dweight()),
-                l.read(norm.dbias()), l.write(norm.dx())};
+  d.bindings = {read_floats(l, norm.mean()),
+                read_floats(l, norm.scale()),
+                l.read(norm.dy()),
+                l.read(norm.x()),
+                read_floats(l, norm.weight()),
+                read_floats(l, norm.dweight()),
+                read_floats(l, norm.dbias()),
+                l.write(norm.dx())};
   d.push = push_bytes(
       BackwardPush{.normalisation = n,
                    .weight_replica = l.replica_stride(norm.weight()),
@@ -138,6 +143,10 @@ void input_gradient(const BatchNormBackward& norm, Lowering& l) {
 }
 
 }  // namespace
+
+PlannedBinding read_floats(const Lowering& l, ValueId id) {
+  return l.read(id).as_texels(runtime::TexelFormat::r32f);
+}
 
 Normalisation normalisation(const Lowering& l, const Planes& planes, ValueId mean, ValueId scale,
                             const BatchNormOptions& options) {

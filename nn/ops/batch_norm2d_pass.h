@@ -19,6 +19,9 @@ struct Normalisation {
   float epsilon;
 };
 
+// One float a texel, for what kernels read with one entry per channel.
+PlannedBinding read_floats(const Lowering& l, ValueId id);
+
 Normalisation normalisation(const Lowering& l, const plane_walk::Planes& planes, ValueId mean,
                             ValueId scale, const BatchNormOptions& options);
 

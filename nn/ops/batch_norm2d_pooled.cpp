@@ -37,8 +37,9 @@ void apply(const ApplyOperands& o, Lowering& l, const BatchNormOptions& options,
       tiles, by_texels(l.device(), "batch_norm2d_pooled_apply"),
       {o.training ? 1u : 0u, row_tiles(l, o.y), static_cast<std::uint32_t>(activation.kind)});
   d.label = fmt::format("{} batch_norm and max_pool2d", label);
-  d.bindings = {l.read(o.mean),   l.read(o.scale), l.read(o.x).as_texels(TexelFormat::rg32f),
-                l.read(o.weight), l.read(o.bias),  l.write(o.y)};
+  d.bindings = {
+      read_floats(l, o.mean),   read_floats(l, o.scale), l.read(o.x).as_texels(TexelFormat::rg32f),
+      read_floats(l, o.weight), read_floats(l, o.bias),  l.write(o.y)};
   d.push = push_bytes(ApplyPush{normalisation(l, tiles, o.mean, o.scale, options),
                                 l.replica_stride(o.weight), l.replica_stride(o.x) / 2,
                                 l.replica_stride(o.y) / 4, activation.alpha});
@@ -53,11 +54,11 @@ void backward_partial(const BatchNormBackward& norm, Lowering& l, const Planes& 
       plane_walk::walk(tiles, by_texels(l.device(), "batch_norm2d_pooled_backward_partial"),
                        {norm.training() ? 1u : 0u, row_tiles(l, norm.dy())});
   d.label = fmt::format("{} batch_norm and max_pool2d backward sums", norm.label);
-  d.bindings = {l.read(norm.mean()),
-                l.read(norm.scale()),
+  d.bindings = {read_floats(l, norm.mean()),
+                read_floats(l, norm.scale()),
                 l.read(norm.x()).as_texels(TexelFormat::rg32f),
                 l.read(norm.dy()),
-                l.read(norm.weight()),
+                read_floats(l, norm.weight()),
                 l.scratch_binding(parts.bias, Access::write),
                 l.scratch_binding(parts.weight, Access::write)};
   d.push = push_bytes(BackwardPartialPush{
@@ -75,10 +76,14 @@ void input_gradient(const BatchNormBackward& norm, Lowering& l) {
   PlannedDispatch d = plane_walk::walk(tiles, by_texels(l.device(), "batch_norm2d_pooled_backward"),
                                        {norm.training() ? 1u : 0u, row_tiles(l, norm.dy())});
   d.label = fmt::format("{} batch_norm and max_pool2d backward", norm.label);
-  d.bindings = {
-      l.read(norm.mean()),  l.read(norm.scale()),  l.read(norm.x()).as_texels(TexelFormat::rg32f),
-      l.read(norm.dy()),    l.read(norm.weight()), l.read(norm.dweight()),
-      l.read(norm.dbias()), l.write(norm.dx())};
+  d.bindings = {read_floats(l, norm.mean()),
+                read_floats(l, norm.scale()),
+                l.read(norm.x()).as_texels(TexelFormat::rg32f),
+                l.read(norm.dy()),
+                read_floats(l, norm.weight()),
+                read_floats(l, norm.dweight()),
+                read_floats(l, norm.dbias()),
+                l.write(norm.dx())};
   d.push = push_bytes(BackwardPush{
       .normalisation = normalisation(l, tiles, norm.mean(), norm.scale(), norm.options()),
       .weight_replica = l.replica_stride(norm.weight()),

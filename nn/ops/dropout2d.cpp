@@ -73,9 +73,11 @@ void Dropout2d::lower(Lowering& l) const {
   draw.bytes = bytes_of(draws);
   l.dispatch(std::move(draw));
 
-  PlannedDispatch scale = plane_walk::walk(planes, "dropout2d");
+  PlannedDispatch scale = plane_walk::walk(planes, by_texels(l.device(), "dropout2d"));
   scale.label = fmt::format("{} dropout2d", label);
-  scale.bindings = {l.read(x()), l.scratch_binding(factors, Access::read), l.write(y())};
+  scale.bindings = {l.read(x()),
+                    l.scratch_binding(factors, Access::read).as_texels(runtime::TexelFormat::r32f),
+                    l.write(y())};
   scale.push = push_bytes(
       ScalePush{planes, l.replica_stride(x()) / 4, factors_replica, l.replica_stride(y()) / 4});
   scale.flops = static_cast<double>(planes.size());
