@@ -154,7 +154,7 @@ inline double bytes_of(std::int64_t elements) { return 4.0 * static_cast<double>
 std::uint32_t reducing_workgroup(const runtime::DeviceProfile& device, std::int64_t items,
                                  std::uint32_t most);
 
-// Invocations of kernels that move one vec4 each.
+// Invocations of a workgroup of elementwise kernels.
 inline constexpr std::uint32_t kElementwiseWorkgroup = 64;
 
 // A float as a word of a buffer or specialization constant.

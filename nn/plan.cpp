@@ -83,23 +83,27 @@ std::int64_t largest_live_sum(const std::vector<Block>& blocks, std::size_t oper
 struct MemoryLimit {
   std::uint64_t bytes;
   const char* what;
+  std::string device;
 };
 
 MemoryLimit memory_limit(const runtime::DeviceProfile& planned, const runtime::DeviceProfile& own) {
-  const std::uint64_t allocation = std::min(planned.max_allocation, own.max_allocation);
-  if (allocation < planned.max_storage_range) return {allocation, "allocation"};
-  return {planned.max_storage_range, "buffer range"};
+  MemoryLimit limit = {planned.max_storage_range, "buffer range", planned.name};
+  for (const runtime::DeviceProfile* device : {&planned, &own}) {
+    if (device->max_allocation >= limit.bytes) continue;
+    limit = {device->max_allocation, "allocation", device->name};
+  }
+  return limit;
 }
 
-void check_size(const MemoryLimit& limit, const std::string& device, const std::string& subject,
-                std::int64_t elements, const PlanOptions& options) {
+void check_size(const MemoryLimit& limit, const std::string& subject, std::int64_t elements,
+                const PlanOptions& options) {
   const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * 4;
   if (bytes <= limit.bytes) return;
   throw Error(fmt::format(
       "{} for a batch of {} and {} replica(s) needs {:.1f} MiB in one {}, but {} allows {:.1f} "
       "MiB; use a smaller batch size or fewer replicas",
       subject, options.batch, options.replicas, static_cast<double>(bytes) / 0x1p20, limit.what,
-      device, static_cast<double>(limit.bytes) / 0x1p20));
+      limit.device, static_cast<double>(limit.bytes) / 0x1p20));
 }
 
 }  // namespace
@@ -122,8 +126,7 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
     planned.dispatches = lowering.take_dispatches();
     for (std::int64_t size : lowering.take_scratches()) {
       planned.scratches.push_back({-1, size * options.replicas});
-      check_size(limit, device.name,
-                 fmt::format("scratch memory of {} {}", operation->label, operation->kind()),
+      check_size(limit, fmt::format("scratch memory of {} {}", operation->label, operation->kind()),
                  planned.scratches.back().size, options);
     }
     operations_.push_back(std::move(planned));
@@ -132,9 +135,8 @@ Plan::Plan(const Graph& graph, const ParameterLayout& parameters,
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (values_[id].offset < 0) continue;
     const Value& value = graph.value(id);
-    check_size(limit, device.name,
-               fmt::format("{} of shape {}", value.name, to_string(value.shape)), values_[id].size,
-               options);
+    check_size(limit, fmt::format("{} of shape {}", value.name, to_string(value.shape)),
+               values_[id].size, options);
   }
 }
 

@@ -41,10 +41,17 @@ class Constants {
     const bool is_number = opcode(words) == kTypeInt || opcode(words) == kTypeFloat;
     if (is_number && words.size() >= 3 && words[2] == 32) numbers_.insert(words[1]);
   }
-  // A plain composite has plain parts.
+  // What is made from others is plain where they all are.
   bool becomes_plain(Words words) const {
+    const auto is_left = [this](std::uint32_t id) { return left_.contains(id); };
     if (opcode(words) == kSpecConstantComposite) {
-      return std::ranges::none_of(words.subspan(3), [this](auto id) { return left_.contains(id); });
+      return std::ranges::none_of(words.subspan(3), is_left);
+    }
+    if (opcode(words) == kSpecConstantOp) {
+      if (words.size() < 5) return false;
+      // Behind the composite of an extraction stand indices.
+      const std::size_t operands = words[3] == kCompositeExtract ? 1 : words.size() - 4;
+      if (std::ranges::any_of(words.subspan(4, operands), is_left)) return false;
     }
     return values_.value(words[2]) && (is_boolean(words[1]) || numbers_.contains(words[1]));
   }

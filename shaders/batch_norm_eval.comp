@@ -4,9 +4,10 @@
 #include "common.glsl"
 #include "column_tile.glsl"
 #include "activation.glsl"
+#include "texels.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;
 
-layout(set = 0, binding = 0, std430) readonly buffer X { vec4 x[]; };
+READ_VEC4(0, x)
 layout(set = 0, binding = 1, std430) readonly buffer Weight { vec4 weight[]; };
 layout(set = 0, binding = 2, std430) readonly buffer Bias { vec4 bias[]; };
 layout(set = 0, binding = 3, std430) readonly buffer RunningMean { vec4 running_mean[]; };
@@ -35,7 +36,7 @@ void main() {
     uint step = gl_NumWorkGroups.y * row_lanes();
     for (uint row = gl_WorkGroupID.y * row_lanes() + row_lane(); row < p.rows; row += step) {
         uint i = row * p.row_stride + column4();
-        vec4 normalised = (x[replica() * p.x_replica + i] - mean) * scale + offset;
+        vec4 normalised = (load_x(replica() * p.x_replica + i) - mean) * scale + offset;
         y[replica() * p.y_replica + i] = activate(ACTIVATION, normalised, p.alpha);
     }
 }

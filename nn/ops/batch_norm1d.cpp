@@ -99,7 +99,7 @@ void lower(const BatchNormEval& norm, Lowering& l) {
   const std::uint32_t workgroup = column_tile::workgroup(l.device());
   PlannedDispatch d;
   d.label = fmt::format("{} batch_norm", norm.label);
-  d.shader = "batch_norm_eval";
+  d.shader = by_texels(l.device(), "batch_norm_eval");
   d.constants = {workgroup, static_cast<std::uint32_t>(norm.activation().kind)};
   d.bindings = {l.read(norm.x()),           l.read(norm.weight()),
                 l.read(norm.bias()),        l.read(norm.running_mean()),

@@ -19,8 +19,8 @@ struct DropoutPush {
 };
 
 // Vec4 of an invocation. A CPU driver loads each of the numbers that all invocations share lane by
-// lane: lavapipe spends three quarters of the kernel on that with one vec4 (1,048,576 elements, one
-// thread: 11.5 ms).
+// lane: with one vec4 lavapipe spends three quarters of the kernel on that (1,048,576 elements, one
+// thread: 11.5 ms, with eight 4.3).
 std::uint32_t items_per_invocation(const runtime::DeviceProfile& device) {
   return device.kind == runtime::DeviceKind::cpu ? 8 : 1;
 }

@@ -179,7 +179,10 @@ PlanOptions Tuner::tuned(const Graph& graph, const ParameterLayout& parameters,
     const bool answered = std::ranges::all_of(plan.questions(), [this](const auto& question) {
       return used_.contains(key_of(question));
     });
-    if (answered && !first) break;
+    if (answered && !first) {
+      plan.check_workgroups(device_->profile());  // before its kernels are compiled
+      break;
+    }
     options.variants = choices_for(plan.questions());
   }
   options.variants = compile_plan(*device_, graph, parameters, options, log_);

@@ -1,11 +1,37 @@
 // The layer switched on by the loader's environment variables, and what most tests inject.
 #include "tests/layer/fault_fixture.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <set>
+#include <vector>
+
+#include "runtime/kernel.h"
+#include "runtime/spirv.h"
 
 namespace vktrain::testing {
+namespace {
+
+// Without what becomes plain where constants get their values.
+std::vector<std::uint32_t> without_constants(std::span<const std::uint32_t> code) {
+  namespace spirv = runtime::spirv;
+  std::vector<std::uint32_t> rest;
+  spirv::for_each_instruction(code, [&rest](spirv::Words words) {
+    const std::uint32_t opcode = spirv::opcode(words);
+    if (opcode >= spirv::kConstantTrue && opcode <= spirv::kSpecConstantOp) return;
+    if (opcode == spirv::kDecorate && words[2] == spirv::kDecorationSpecId) return;
+    rest.insert(rest.end(), words.begin(), words.end());
+  });
+  return rest;
+}
+
+}  // namespace
+
+bool is_shader(std::span<const std::uint32_t> module, std::string_view name) {
+  return std::ranges::equal(without_constants(module),
+                            without_constants(runtime::shader_code(name)));
+}
 
 void expect_all_released(const std::string& when) {
   for (const std::string& line : FaultLayer::get().living()) ADD_FAILURE() << when << ": " << line;

@@ -6,7 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "runtime/device.h"
 #include "tests/layer/fault_layer.h"
@@ -42,6 +45,9 @@ void expect_all_released(const std::string& when);
 FaultHooks fail_once(std::string function, std::uint64_t number, VkResult result);
 // The device is lost in that call and stays lost.
 FaultHooks lose_device(std::string function, std::uint64_t number);
+
+// Whether a module is that shader, whatever values its constants were given.
+bool is_shader(std::span<const std::uint32_t> module, std::string_view name);
 
 class FaultTest : public ::testing::Test {
  protected:

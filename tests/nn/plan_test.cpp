@@ -264,7 +264,8 @@ TEST(Plan, NamesTheSmallerOfRangeAndAllocation) {
       "allocation, but Test GPU allows 100.0 MiB; use a smaller batch size or fewer replicas";
   EXPECT_EQ(refusal(network, device, {.batch = 8192, .replicas = 2}), expected);
   // The memory is this device's, whatever it plans for.
-  const PlanOptions options = {.batch = 8192, .replicas = 2, .plan_for = profile()};
+  PlanOptions options = {.batch = 8192, .replicas = 2, .plan_for = profile()};
+  options.plan_for->name = "Another GPU";
   EXPECT_EQ(refusal(network, device, options), expected);
 }
 

@@ -127,7 +127,8 @@ TEST(ShaderSpecialization, LeavesWhatItDoesNotKnow) {
                                 {word(5, 51), 3, 13, 12, 12},
                                 {word(5, 51), 3, 14, 13, 12},
                                 {word(4, 50), 6, 20, 0},
-                                {word(6, 52), 6, 21, 130, 20, 20}});
+                                {word(6, 52), 6, 21, 130, 20, 20},
+                                {word(6, 52), 1, 22, 170, 20, 20}});
   EXPECT_THAT(specialized_shader(code, Words{3, 3}), ElementsAreArray(code));
 }
 

@@ -55,6 +55,7 @@ const Exception kExceptions[] = {
     {"activation_forward_texels", {kSampledBuffer}, "the same"},
     {"activation_backward_texels", {kSampledBuffer}, "the same"},
     {"add_texels", {kSampledBuffer}, "the same"},
+    {"batch_norm_eval_texels", {kSampledBuffer}, "the same"},
     {"batch_norm_forward_texels", {kSampledBuffer}, "the same"},
     {"batch_norm_backward_texels", {kSampledBuffer}, "the same"},
     {"dropout_texels", {kSampledBuffer}, "the same"},

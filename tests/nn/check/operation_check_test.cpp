@@ -13,6 +13,7 @@
 #include "nn/lowering.h"
 #include "nn/ops/conv2d_variants.h"
 #include "nn/ops/gemm_variants.h"
+#include "nn/optimizers/gemm_update.h"
 #include "runtime/kernel.h"
 #include "runtime/profile_limits.h"
 #include "tests/support/device_fixture.h"
@@ -195,6 +196,17 @@ TEST_F(OperationCheckTest, UpdatesByProductsPass) {
     return c.name.find("weight gradient and update") == std::string::npos;
   });
   EXPECT_EQ(some.size(), gemm_can_shuffle(device().profile()) ? 16u : 0u);
+  for (const CatalogueCase& c : some) {
+    const CaseGraph ops(c.operation);
+    const auto& operations = ops.graph.operations();
+    const auto updates = [](const auto& operation) { return operation->kind() == "gemm_update"; };
+    const auto found = std::ranges::find_if(operations, updates);
+    ASSERT_NE(found, operations.end()) << c.name;
+    EXPECT_EQ(dynamic_cast<const GemmUpdate&>(**found).updates_bias(),
+              c.name.find("with bias") != std::string::npos)
+        << c.name;
+    EXPECT_EQ(std::ranges::count_if(operations, updates), 1) << c.name;
+  }
   CheckOptions options;
   options.filter = "gemm update sgd";
   std::size_t cases = 0;

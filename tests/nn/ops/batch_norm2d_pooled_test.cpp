@@ -77,14 +77,6 @@ class BatchNormPooledTest : public OpTest {
     EXPECT_EQ(count(ops.graph, "max_pool2d") + count(ops.graph, "max_pool2d_backward"), 0u);
     EXPECT_EQ(count(ops.graph, "activation_forward"), 0u);
   }
-
-  // By the kernels for this device, and by those for GPUs.
-  void check_both(OpCase c) {
-    check(c);
-    c.plan_for = device().profile();
-    c.plan_for->kind = runtime::DeviceKind::discrete;
-    check(c);
-  }
 };
 
 TEST_F(BatchNormPooledTest, MatchesReference) {

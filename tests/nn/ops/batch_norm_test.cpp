@@ -84,14 +84,14 @@ class BatchNormTest : public OpTest {
 TEST_F(BatchNormTest, TrainMatchesReference) {
   std::uint64_t seed = 0;
   for (const auto& [batch, columns] : odd_shapes(24, 23)) {
-    check(make_case(at_least_two(batch), columns, ++seed, {}));
+    check_both(make_case(at_least_two(batch), columns, ++seed, {}));
   }
 }
 
 TEST_F(BatchNormTest, EvalMatchesReference) {
   std::uint64_t seed = 50;
   for (const auto& [batch, columns] : odd_shapes(20, 29)) {
-    check(make_case(batch, columns, ++seed, {.training = false}));
+    check_both(make_case(batch, columns, ++seed, {.training = false}));
   }
 }
 
@@ -183,21 +183,21 @@ TEST_F(BatchNormTest, TrainMatchesReferenceForImages) {
   std::uint64_t seed = 300;
   for (const ImageShape& image : odd_images(26, 31)) {
     if (image.batch * image.height * image.width == 1) continue;
-    check(make_case(image, ++seed, {}));
+    check_both(make_case(image, ++seed, {}));
   }
 }
 
 TEST_F(BatchNormTest, EvalMatchesReferenceForImages) {
   std::uint64_t seed = 350;
   for (const ImageShape& image : odd_images(22, 37)) {
-    check(make_case(image, ++seed, {.training = false}));
+    check_both(make_case(image, ++seed, {.training = false}));
   }
 }
 
 // Several workgroups of columns and chunks of rows.
 TEST_F(BatchNormTest, ManyColumnsAndChunksOfImages) {
-  check(make_case({200, 6, 14, 14}, 371, {}));
-  check(make_case({150, 20, 7, 7}, 372, {}));
+  check_both(make_case({200, 6, 14, 14}, 371, {}));
+  check_both(make_case({150, 20, 7, 7}, 372, {}));
   check(make_case({130, 3, 13, 13}, 373, {.training = false}));
 }
 

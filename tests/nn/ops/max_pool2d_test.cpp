@@ -61,14 +61,6 @@ class MaxPool2dTest : public OpTest {
     return pooling_case(p, seed, pooling);
   }
 
-  // By the kernels for this device, and by those for GPUs.
-  void check_both(OpCase c) {
-    check(c);
-    c.plan_for = device().profile();
-    c.plan_for->kind = runtime::DeviceKind::discrete;
-    check(c);
-  }
-
   // With the derivative of an activation before the pooling in the pooling's gradient.
   static OpCase make_fused_case(const Pool2dCase& p, std::uint64_t seed,
                                 const ActivationSpec& spec) {

@@ -48,6 +48,13 @@ std::vector<std::pair<std::int64_t, std::int64_t>> odd_shapes(std::size_t count,
   return shapes;
 }
 
+void OpTest::check_both(OpCase c) {
+  check(c);
+  c.plan_for = device().profile();
+  c.plan_for->kind = runtime::DeviceKind::discrete;
+  check(c);
+}
+
 void OpTest::check(const OpCase& c) {
   const OpGraph ops(c);
   OpRun all(device(), ops, c.batch, c.replicas);

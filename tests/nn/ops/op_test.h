@@ -33,6 +33,8 @@ class OpTest : public DeviceTest {
  protected:
   // Everything at the top of this file.
   void check(const OpCase& c);
+  // By the kernels for this device, and by those for GPUs.
+  void check_both(OpCase c);
   // The backward references against central differences of the forward ones, for a few elements of
   // every parameter.
   void check_gradients(const OpCase& c);
