@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks formatting (clang-format) and runs clang-tidy over the sources. With --fix, formats them.
 # clang-tidy's analyzer takes more than half of the time: with --recent it only looks at the sources
-# of the last 20 commits. Needs a build (scripts/test.sh makes one) for the compile commands and the
+# of the last 10 commits. Needs a build (scripts/test.sh makes one) for the compile commands and the
 # generated headers.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -23,8 +23,8 @@ tidy() {
 # The sources of other systems have no compile command here.
 units=$(git ls-files 'runtime/*.cpp' 'nn/*.cpp' 'apps/*.cpp' | grep -v '_windows\.cpp$' | sort)
 if [ "${1:-}" = --recent ]; then
-  recent=$(git log -20 --name-only --pretty=format: | sort -u)
-  say "clang-tidy without the analyzer: what is older than 20 commits"
+  recent=$(git log -10 --name-only --pretty=format: | sort -u)
+  say "clang-tidy without the analyzer: what is older than 10 commits"
   comm -23 <(echo "$units") <(echo "$recent") | tidy --checks=-clang-analyzer-*
   units=$(comm -12 <(echo "$units") <(echo "$recent"))
 fi
